@@ -1,0 +1,49 @@
+"""One canonical JSON for everything that is hashed or signed: the restricted subset on which `json.dumps` equals RFC 8785.
+
+Rules kept here: object keys `[a-z0-9_.:/@*-]` and ASCII; strings without lone surrogates; integers below 2**53; booleans, arrays,
+objects; no floats, no null. Whoever stores canonical bytes stores the bytes and never rebuilds them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+_LIMIT = 2**53
+
+
+def canonical(value: Any) -> bytes:
+    """UTF-8 canonical bytes of a restricted JSON value.
+
+    Raises `ValueError` on floats, null, large integers, non-ASCII keys or lone surrogates.
+    """
+    _require_restricted(value)
+    return _ENCODER.encode(value).encode("utf-8")
+
+
+def parse_canonical(data: bytes) -> Any:
+    """The value behind canonical bytes; `ValueError` if re-encoding does not give the same bytes."""
+    value = json.loads(data.decode("utf-8"))
+    if canonical(value) != data:
+        raise ValueError("not canonical")
+    return value
+
+
+def _require_restricted(value: Any) -> None:
+    match value:
+        case bool() | str():
+            return
+        case int():
+            if not -_LIMIT < value < _LIMIT:
+                raise ValueError("integer out of range")
+        case list() | tuple():
+            for item in value:
+                _require_restricted(item)
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str) or not key.isascii():
+                    raise ValueError("object key is not ASCII text")
+                _require_restricted(item)
+        case _:
+            raise ValueError(f"{type(value).__name__} has no canonical form")

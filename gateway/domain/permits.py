@@ -1,0 +1,58 @@
+"""许可: what one decision lets leave, field by field.
+
+Rules kept here: a `Permit` is built by `policies` only; combining obligations only ever protects more; an obligation that
+is not understood withholds its field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.domain.basis import Basis
+from gateway.domain.vocabulary import Duty, Transform
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """处理义务: two independent parts. form: the named form of the transform (`name.surname`, `id.last4`,
+    `region.county`, `date.month`, `class=left_behind` …), empty where the transform has only one.
+
+    Text form: `transform[:form][+sealed]`, e.g. `mask:phone.middle4`, `answer_only:class=left_behind`, `clear+sealed`.
+    """
+
+    transform: Transform
+    form: str = ""
+    sealed: bool = False
+
+    @property
+    def text(self) -> str:
+        """The one text form, as it stands in rules, orders and envelopes."""
+        return f"{self.transform}" + (f":{self.form}" if self.form else "") + ("+sealed" if self.sealed else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A refusal with the stable code that the problem document shows. `rules`: ids of rows that refused, if any."""
+
+    code: str
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """许可. grants: field -> obligation for the fields that may leave. withheld: field -> code for those asked but not.
+
+    rules: field -> ids of the rows that allowed it. regions: permitted region prefixes (digits without trailing zero
+    groups; "" means any). policy_version: `sha256:<hex>` of the snapshot that decided. until: when the permit ends.
+    """
+
+    basis: Basis
+    grants: Mapping[str, Obligation]
+    withheld: Mapping[str, str]
+    rules: Mapping[str, tuple[str, ...]]
+    duties: frozenset[Duty]
+    regions: tuple[str, ...]
+    policy_version: str
+    until: datetime
