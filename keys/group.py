@@ -1,0 +1,103 @@
+"""The group in which children are named: ristretto255 (RFC 9496) by libsodium, hash-to-group of RFC 9497.
+
+Rules kept here: every point that comes in is checked, the identity and non-canonical encodings are refused; scalars are
+never zero; nothing but libsodium (`rbcl`) computes on a secret; no point and no scalar stands in an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha512
+
+import rbcl
+
+from gateway.errors import BadRequest, GatewayFault, ProgrammingError
+
+POINT_BYTES = 32
+SCALAR_BYTES = 32
+IDENTITY = bytes(POINT_BYTES)
+
+# RFC 9497 section 4.1: OPRF(ristretto255, SHA-512), mode 0x00. The tag separates our use of the group from every other.
+CONTEXT = b"OPRFV1-\x00-ristretto255-SHA512"
+_HASH_TO_GROUP_DST = b"HashToGroup-" + CONTEXT
+_SHA512_BLOCK = 128
+_ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def hash_to_group(message: bytes) -> bytes:
+    """The point of a message: `expand_message_xmd` (RFC 9380 5.3.1, SHA-512, 64 bytes), then the one-way map of RFC 9496.
+
+    message: any length. Returns 32 bytes, never the identity. Raises `GatewayFault("group_failed")` in the case of
+    probability 2**-252 that RFC 9497 calls an invalid input.
+    """
+    point: bytes = rbcl.crypto_core_ristretto255_from_hash(_expand(message, _HASH_TO_GROUP_DST, 64))
+    if point == IDENTITY:
+        raise GatewayFault("group_failed")
+    return point
+
+
+def random_scalar() -> bytes:
+    """A uniform scalar of 32 bytes, never zero."""
+    while True:
+        scalar: bytes = rbcl.crypto_core_ristretto255_scalar_random()
+        if scalar != bytes(SCALAR_BYTES):
+            return scalar
+
+
+def multiply(scalar: bytes, point: bytes) -> bytes:
+    """`scalar * point`, 32 bytes. Raises `BadRequest("point_invalid")` if the point is not canonical or the identity."""
+    # libsodium's multiplication decodes the point strictly and refuses an identity result, which, as the group has prime
+    # order and our scalars are not zero, is exactly an identity point: one call checks and computes.
+    try:
+        product: bytes = rbcl.crypto_scalarmult_ristretto255(scalar, point)
+    except (RuntimeError, ValueError, TypeError):
+        raise BadRequest("point_invalid") from None
+    return product
+
+
+def multiply_all(scalar: bytes, points: Sequence[bytes]) -> list[bytes]:
+    """`scalar * point` for each, in order; all or nothing. Raises `BadRequest("point_invalid")`."""
+    product = rbcl.crypto_scalarmult_ristretto255
+    try:
+        return [product(scalar, point) for point in points]
+    except (RuntimeError, ValueError, TypeError):
+        raise BadRequest("point_invalid") from None
+
+
+def invert(scalar: bytes) -> bytes:
+    """`1/scalar` modulo the group order. Raises `ProgrammingError` if it is zero or not a reduced scalar."""
+    inverse: bytes = rbcl.crypto_core_ristretto255_scalar_invert(require_scalar(scalar))
+    return inverse
+
+
+def scalar_product(left: bytes, right: bytes) -> bytes:
+    """`left * right` modulo the group order, 32 bytes. Raises `ProgrammingError` as `invert` does."""
+    product: bytes = rbcl.crypto_core_ristretto255_scalar_mul(require_scalar(left), require_scalar(right))
+    return product
+
+
+def require_point(point: bytes) -> bytes:
+    """The point itself if it is a canonical encoding and not the identity; else `BadRequest("point_invalid")`."""
+    # libsodium calls the identity a valid point, so it is refused here by name.
+    try:
+        valid = bool(rbcl.crypto_core_ristretto255_is_valid_point(point))
+    except (ValueError, TypeError):
+        valid = False
+    if not valid or point == IDENTITY:
+        raise BadRequest("point_invalid")
+    return point
+
+
+def require_scalar(scalar: bytes) -> bytes:
+    """The scalar itself if it is 32 bytes, reduced and not zero; else `ProgrammingError` (scalars are ours alone)."""
+    # Not constant time in the comparison; it reveals at most the top bits of an invalid scalar.
+    if len(scalar) != SCALAR_BYTES or not 0 < int.from_bytes(scalar, "little") < _ORDER:
+        raise ProgrammingError("not a scalar of the group")
+    return scalar
+
+
+def _expand(message: bytes, dst: bytes, length: int) -> bytes:
+    """`expand_message_xmd` with SHA-512 (RFC 9380 section 5.3.1) for up to 64 bytes, which is one block of output."""
+    dst_prime = dst + bytes([len(dst)])
+    seed = sha512(bytes(_SHA512_BLOCK) + message + length.to_bytes(2, "big") + b"\x00" + dst_prime).digest()
+    return sha512(seed + b"\x01" + dst_prime).digest()[:length]
