@@ -19,7 +19,7 @@ TAG_BYTES = 16
 
 
 def aead_seal(key: bytes, plaintext: bytes, aad: bytes) -> bytes:
-    """nonce (12 bytes) | ciphertext | tag (16 bytes). key: 32 random bytes. At most 2**32 messages under one key."""
+    """Nonce (12 bytes) | ciphertext | tag (16 bytes). key: 32 random bytes. At most 2**32 messages under one key."""
     nonce = os.urandom(NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, plaintext, aad)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha512
+from hmac import compare_digest
 
 import rbcl
 
@@ -21,7 +22,7 @@ IDENTITY = bytes(POINT_BYTES)
 CONTEXT = b"OPRFV1-\x00-ristretto255-SHA512"
 _HASH_TO_GROUP_DST = b"HashToGroup-" + CONTEXT
 _SHA512_BLOCK = 128
-_ORDER = 2**252 + 27742317777372353535851937790883648493
+_ONE = (1).to_bytes(SCALAR_BYTES, "little")
 
 
 def hash_to_group(message: bytes) -> bytes:
@@ -90,8 +91,10 @@ def require_point(point: bytes) -> bytes:
 
 def require_scalar(scalar: bytes) -> bytes:
     """The scalar itself if it is 32 bytes, reduced and not zero; else `ProgrammingError` (scalars are ours alone)."""
-    # Not constant time in the comparison; it reveals at most the top bits of an invalid scalar.
-    if len(scalar) != SCALAR_BYTES or not 0 < int.from_bytes(scalar, "little") < _ORDER:
+    if len(scalar) != SCALAR_BYTES or compare_digest(scalar, bytes(SCALAR_BYTES)):
+        raise ProgrammingError("not a scalar of the group")
+    # Multiplying by one reduces modulo the order in constant time: what changes was not reduced.
+    if not compare_digest(rbcl.crypto_core_ristretto255_scalar_mul(scalar, _ONE), scalar):
         raise ProgrammingError("not a scalar of the group")
     return scalar
 
