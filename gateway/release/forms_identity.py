@@ -1,0 +1,271 @@
+"""Forms of names, telephone numbers, identity numbers, addresses, regions and schools.
+
+Rules kept here: a mask shows no length; what a mask keeps is what GB/T 42460 profile D1 keeps (surname, last four digits,
+township); a code is cut, never rounded up; a value that does not show where to cut is withheld.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gateway.domain.orders import FieldValue
+from gateway.release.codes import TABLES
+from gateway.release.form import Form, NotInForm, Surroundings
+from gateway.release.numbers import is_citizen_number, is_organisation_code, is_region
+
+# Surnames of two characters, written one after the other.
+_COMPOUND_SURNAMES = frozenset(
+    re.findall(
+        "..",
+        "欧阳太史端木上官司马东方独孤南宫万俟闻人夏侯诸葛尉迟公羊赫连澹台皇甫宗政濮阳公冶太叔申屠公孙慕容仲孙钟离长孙宇文"
+        "司徒鲜于司空闾丘子车亓官司寇巫马公西颛孙壤驷公良漆雕乐正宰父谷梁拓跋夹谷轩辕令狐段干百里呼延东郭南门羊舌微生梁丘"
+        "左丘东门西门第五",
+    )
+)
+_NAME = re.compile(r"[^\W\d_](?:[^\W\d_]|[·•・ .'-](?=[^\W\d_])){0,49}")
+_MASKED_NAME = re.compile(r"[^\W\d_]{1,2}\*")
+_MOBILE = re.compile(r"(?:\+?86[- ]?)?(1[3-9][0-9])[- ]?([0-9]{4})[- ]?([0-9]{4})", re.ASCII)
+_LANDLINE = re.compile(r"(0[0-9]{2,3})[- ]?([0-9]{3,4})([0-9]{4})", re.ASCII)
+_PUBLIC_LINE = re.compile(r"(?:400-?[0-9]{3}-?[0-9]{4}|1[0-9]{2,4}|96[0-9]{3,4})", re.ASCII)
+_CLEAR_PHONE = re.compile(
+    r"1[3-9][0-9]{9}|0[0-9]{2,3}-[0-9]{7,8}|400-[0-9]{3}-[0-9]{4}|1[0-9]{2,4}|96[0-9]{3,4}", re.ASCII
+)
+_MASKED_PHONE = re.compile(r"1[3-9][0-9]\*{4}[0-9]{4}|0[0-9]{2,3}-\*{4}[0-9]{4}", re.ASCII)
+_OTHER_DOCUMENT = re.compile(r"[A-Z]{1,2}[0-9]{7,10}", re.ASCII)
+_MASKED_ID = re.compile(r"\*{14}[0-9]{3}[0-9X]", re.ASCII)
+
+# Province, prefecture, county, township, each where it is written. A county name may hold the sign of a lower level
+# (新乡市, 宁乡市, 景德镇市), so the upper levels are taken off first.
+_TOWNSHIP = re.compile(
+    r"((?:[^\W\d]{2,8}?(?:省|自治区|特别行政区))?"
+    r"(?:[^\W\d]{1,10}?(?:市|自治州|州|盟|地区))?"
+    r"(?:(?:[^\W\d镇乡街路村号]{1,10}?|[^\W\d街路村号]{1,3})(?:自治县|县|自治旗|旗|林区|特区|区|市))?"
+    r"[^\W\d]{1,12}?(?:街道|民族乡|苏木|镇|乡))"
+)
+_COARSE_ADDRESS = re.compile(r"[^\W\d_]{2,42}(?:街道|民族乡|苏木|镇|乡)")
+_BELOW_TOWNSHIP = re.compile(r"[号室栋幢弄]|单元")
+_ADDRESS = re.compile(r"[^\x00-\x1f]{4,200}")
+
+_SCHOOL_SIGNS = (
+    ("kindergarten", ("幼儿园", "托儿所")),
+    ("special", ("特殊教育学校", "特教学校", "培智学校", "启智学校", "聋哑学校", "盲校", "聋校")),
+    (
+        "vocational",
+        (
+            "中等职业学校",
+            "职业技术学校",
+            "职业高中",
+            "职业中学",
+            "职业中专",
+            "职业高级中学",
+            "技工学校",
+            "中专",
+            "中等专业学校",
+        ),
+    ),
+    ("nine_year", ("九年一贯制学校", "九年制学校")),
+    ("junior", ("初级中学", "初中")),
+    ("senior", ("高级中学", "高中")),
+    ("primary", ("小学", "小学校", "完小")),
+    ("secondary", ("中学",)),
+)
+_SCHOOL_TYPES = TABLES["school_type"].codes
+
+
+def name_form(name: str) -> Form | None:
+    """A person's name: as it is, or `name.surname` (张*; 欧阳*; one character where the name has no Chinese surname)."""
+    if name == "":
+        return Form(_clear_name, is_name, scan=True)
+    return None
+
+
+def masked_name_form(name: str) -> Form | None:
+    """`mask:name.surname`."""
+    return Form(_surname, is_masked_name) if name == "name.surname" else None
+
+
+def phone_form() -> Form:
+    """A telephone number in clear: 11-digit mobile, `area-number`, or a public line."""
+    return Form(
+        _clear_phone, lambda value: isinstance(value, str) and _CLEAR_PHONE.fullmatch(value) is not None, scan=True
+    )
+
+
+def masked_phone_form(name: str) -> Form | None:
+    """`mask:phone.middle4`: 138****1234, 0591-****4321."""
+    if name != "phone.middle4":
+        return None
+    return Form(_middle4, lambda value: isinstance(value, str) and _MASKED_PHONE.fullmatch(value) is not None)
+
+
+def id_number_form() -> Form:
+    """An identity number in clear (GB 11643), or another document's letters and digits."""
+    return Form(_clear_id, is_id_number, scan=True)
+
+
+def masked_id_form(name: str) -> Form | None:
+    """`mask:id.last4`: fourteen stars and the last four characters, whatever the document's length."""
+    if name != "id.last4":
+        return None
+    return Form(
+        lambda value, _: "*" * 14 + _document_end(value),
+        lambda value: isinstance(value, str) and _MASKED_ID.fullmatch(value) is not None,
+    )
+
+
+def address_form() -> Form:
+    """An address as it is."""
+    return Form(
+        _clear_address, lambda value: isinstance(value, str) and _ADDRESS.fullmatch(value) is not None, scan=True
+    )
+
+
+def coarse_address_form(name: str) -> Form | None:
+    """`generalise:address.township`: everything after the township (街道, 镇, 乡, 苏木) is cut."""
+    return Form(_township, is_township, scan=True) if name == "address.township" else None
+
+
+def region_form(name: str) -> Form | None:
+    """A region code: as it is, `region.township` (9), `region.county` (6), `region.city` (4), `region.province` (2 digits).
+
+    A code that is already coarser than the form stays as it is.
+    """
+    if name == "":
+        return Form(lambda value, _: _region(value), lambda value: isinstance(value, str) and is_region(value))
+    length = {"region.township": 9, "region.county": 6, "region.city": 4, "region.province": 2}.get(name)
+    if length is None:
+        return None
+
+    def recognises(value: FieldValue) -> bool:
+        if not isinstance(value, str) or not value.isascii():
+            return False
+        if length >= 6:
+            return len(value) <= length and is_region(value)
+        return len(value) == length and is_region(value.ljust(6, "0"))
+
+    return Form(lambda value, _: _region(value)[:length], recognises)
+
+
+def organisation_form() -> Form:
+    """A GB 32100 unified social credit code."""
+    return Form(_organisation, lambda value: isinstance(value, str) and is_organisation_code(value))
+
+
+def school_type_form(name: str) -> Form | None:
+    """`generalise:school.type`: a code of table `school_type`, by the source's register or the suffix of the school's name."""
+    if name != "school.type":
+        return None
+    return Form(_school_type, lambda value: isinstance(value, str) and value in _SCHOOL_TYPES)
+
+
+def is_name(value: FieldValue) -> bool:
+    """Letters of any script, with middle dots, spaces, hyphens or apostrophes between them; at most 50 characters."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def is_masked_name(value: FieldValue) -> bool:
+    """One letter, or a compound surname, and a star."""
+    if not isinstance(value, str) or _MASKED_NAME.fullmatch(value) is None:
+        return False
+    return len(value) == 2 or value[:-1] in _COMPOUND_SURNAMES
+
+
+def is_id_number(value: FieldValue) -> bool:
+    """A GB 11643 number, or one or two capitals with seven to ten digits (passport, permit, birth certificate)."""
+    return isinstance(value, str) and (is_citizen_number(value) or _OTHER_DOCUMENT.fullmatch(value) is not None)
+
+
+def is_township(value: FieldValue) -> bool:
+    """An address that ends with its township and holds no digit and no sign of a house."""
+    if not isinstance(value, str) or _COARSE_ADDRESS.fullmatch(value) is None:
+        return False
+    return _BELOW_TOWNSHIP.search(value) is None
+
+
+def _clear_name(value: FieldValue, _: Surroundings) -> str:
+    if not isinstance(value, str) or not is_name(value):
+        raise NotInForm
+    return value
+
+
+def _surname(value: FieldValue, _: Surroundings) -> str:
+    if not isinstance(value, str) or not is_name(value):
+        raise NotInForm
+    if len(value) > 2 and value[:2] in _COMPOUND_SURNAMES:
+        return value[:2] + "*"
+    return value[0] + "*"
+
+
+def _clear_phone(value: FieldValue, _: Surroundings) -> str:
+    if isinstance(value, str):
+        if mobile := _MOBILE.fullmatch(value):
+            return "".join(mobile.groups())
+        if line := _LANDLINE.fullmatch(value):
+            return f"{line[1]}-{line[2]}{line[3]}"
+        if _PUBLIC_LINE.fullmatch(value):
+            return (
+                value
+                if not value.startswith("400")
+                else f"400-{value.replace('-', '')[3:6]}-{value.replace('-', '')[6:]}"
+            )
+    raise NotInForm
+
+
+def _middle4(value: FieldValue, _: Surroundings) -> str:
+    if isinstance(value, str):
+        if mobile := _MOBILE.fullmatch(value):
+            return f"{mobile[1]}****{mobile[3]}"
+        if line := _LANDLINE.fullmatch(value):
+            return f"{line[1]}-****{line[3]}"
+    raise NotInForm
+
+
+def _clear_id(value: FieldValue, _: Surroundings) -> str:
+    text = value.strip().upper() if isinstance(value, str) else ""
+    if not is_id_number(text):
+        raise NotInForm
+    return text
+
+
+def _document_end(value: FieldValue) -> str:
+    text = value.strip().upper() if isinstance(value, str) else ""
+    if not is_id_number(text):
+        raise NotInForm
+    return text[-4:]
+
+
+def _clear_address(value: FieldValue, _: Surroundings) -> str:
+    if not isinstance(value, str) or _ADDRESS.fullmatch(value) is None:
+        raise NotInForm
+    return value
+
+
+def _township(value: FieldValue, _: Surroundings) -> str:
+    found = _TOWNSHIP.match(value.replace(" ", "")) if isinstance(value, str) else None
+    if found is None or not is_township(found[1]):
+        raise NotInForm
+    return found[1]
+
+
+def _region(value: FieldValue) -> str:
+    if not isinstance(value, str) or not is_region(value):
+        raise NotInForm
+    return value
+
+
+def _organisation(value: FieldValue, _: Surroundings) -> str:
+    if not isinstance(value, str) or not is_organisation_code(value):
+        raise NotInForm
+    return value
+
+
+def _school_type(value: FieldValue, surroundings: Surroundings) -> str:
+    if not isinstance(value, str):
+        raise NotInForm
+    known = surroundings.school_types.get(value)
+    if known is not None and known in _SCHOOL_TYPES:
+        return known
+    for kind, signs in _SCHOOL_SIGNS:
+        if value.endswith(signs):
+            return kind
+    raise NotInForm
