@@ -1,0 +1,118 @@
+"""Request proofs: DPoP (RFC 9449) with the body's digest inside, so that a request can be neither altered nor denied.
+
+Rules kept here: the proof's key is the client's registered one, given by the caller; method, URL, token and body are all
+bound; the URL is the issuer's own origin and the path as received, whatever Host header came; a proof older than its
+window is refused and one inside it is good once (`proof_id` is claimed in the transaction that writes the entry).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.errors import BadRequest, NotAuthenticated
+from gateway.identity.statements import (
+    BY_JWK,
+    SKEW,
+    Unsound,
+    object_claim,
+    require,
+    require_members,
+    text_claim,
+    time_claim,
+    verify,
+)
+from keys.signing import VerifyKey, public_from_jwk
+
+PROOF_TYPE = "dpop+jwt"
+MAX_AGE = 60
+"""Seconds after `iat` for which a proof is accepted, before the skew is added."""
+
+_CLAIMS = frozenset({"jti", "htm", "htu", "iat", "content-digest"})
+_WITH_TOKEN = _CLAIMS | {"ath"}
+_JTI = re.compile(r"[A-Za-z0-9_.~-]{16,128}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A verified request proof. proof_id: `<key thumbprint>.<jti>`, unique for all clients. ends: unix seconds after which
+    it could not be accepted again.
+    """
+
+    proof_id: str
+    ends: int
+    text: str = field(repr=False)
+
+
+def origin_of(issuer: str) -> str:
+    """`https://host[:port]` of the issuer's URL, without path. `ValueError` for anything but an http(s) URL."""
+    parts = urlsplit(issuer)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.netloc
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
+        raise ValueError("the issuer is an http(s) URL without user, query or fragment")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def content_digest(body_digest: bytes) -> str:
+    """RFC 9530 `Content-Digest` value of a body whose SHA-256 is given: `sha-256=:<base64>:`."""
+    return f"sha-256=:{base64.b64encode(body_digest).decode()}:"
+
+
+def verify_proof(
+    text: str, *, key: VerifyKey, method: str, url: str, body_digest: bytes, token_digest: bytes | None, now: int
+) -> Proof:
+    """Check one request proof.
+
+    key: the client's registered key. url: issuer origin + path, no query. body_digest: SHA-256 of the raw body, also of
+    an empty one. token_digest: SHA-256 of the access token's text, None at the token endpoint. now: unix seconds.
+    Raises `NotAuthenticated`: `proof_invalid`, `proof_expired`, `proof_body_mismatch`.
+    """
+    try:
+        statement = verify(text, typ=PROOF_TYPE, key=key, members=BY_JWK)
+        claims = statement.claims
+        require_members(claims, _CLAIMS if token_digest is None else _WITH_TOKEN)
+        _require_own_key(statement.header, key)
+        jti = text_claim(claims, "jti", longest=128)
+        require(_JTI.fullmatch(jti) is not None and claims["htm"] == method and claims["htu"] == url)
+        require(token_digest is None or _same(claims["ath"], _base64url(token_digest)))
+        issued = time_claim(claims, "iat")
+        require(issued <= now + SKEW)
+    except Unsound as error:
+        raise NotAuthenticated("proof_invalid") from error
+    if now > issued + MAX_AGE + SKEW:
+        raise NotAuthenticated("proof_expired")
+    if not _same(claims["content-digest"], content_digest(body_digest)):
+        raise NotAuthenticated("proof_body_mismatch")
+    return Proof(proof_id=f"{key.thumbprint}.{jti}", ends=issued + MAX_AGE + SKEW + 1, text=text)
+
+
+def seen_key(proof_id: str) -> bytes:
+    """The digest under which a worker remembers a proof that it has seen."""
+    return hashlib.sha256(proof_id.encode()).digest()
+
+
+def _require_own_key(header: Any, key: VerifyKey) -> None:
+    # The signature already holds under the registered key; the header must not claim another one.
+    try:
+        claimed = public_from_jwk(object_claim(header, "jwk"))
+    except BadRequest as error:
+        raise Unsound from error
+    require(hmac.compare_digest(claimed, key.public))
+
+
+def _same(claim: object, expected: str) -> bool:
+    return isinstance(claim, str) and hmac.compare_digest(claim.encode(), expected.encode())
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

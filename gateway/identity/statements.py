@@ -1,0 +1,167 @@
+"""Signed statements: compact JWS (RFC 7515) with one algorithm and a `typ` that its reader names (RFC 8725, 3.11).
+
+Rules kept here: `EdDSA` only; the header holds exactly the members that its kind has, so no `crit`, `jku`, `x5c` or foreign
+`jwk` is ever looked at; the key comes from the caller of `verify`; unpadded base64url in its one spelling; JSON without
+repeated members.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from jwt.api_jws import PyJWS
+from jwt.exceptions import PyJWTError
+
+from gateway.errors import BadRequest
+from keys.signing import VerifyKey
+
+LONGEST = 16_384
+"""Characters of the longest statement that is read at all."""
+
+SKEW = 60
+"""Seconds by which two clocks may differ."""
+
+BY_KID = frozenset({"typ", "alg", "kid"})
+BY_JWK = frozenset({"typ", "alg", "jwk"})
+
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_JWS = PyJWS(algorithms=["EdDSA"])
+
+
+class Unsound(Exception):  # noqa: N818 (no error of its own: each reader names its code)
+    """The text is no statement of the expected kind under the expected key. Says nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A verified statement. text: as received, for evidence."""
+
+    header: Mapping[str, Any]
+    claims: Mapping[str, Any] = field(repr=False)
+    text: str = field(repr=False)
+
+
+def verify(text: str, *, typ: str, key: VerifyKey, members: frozenset[str] = BY_KID) -> Statement:
+    """The statement behind a compact JWS signed by `key`.
+
+    typ: the one media type accepted. members: exactly the header members it must have. Raises `Unsound`.
+    """
+    _require_compact(text)
+    try:
+        decoded = _JWS.decode_complete(text, key.handle, algorithms=["EdDSA"])
+    except (PyJWTError, ValueError, TypeError) as error:
+        raise Unsound from error
+    _require_header(decoded["header"], typ, members)
+    return Statement(header=decoded["header"], claims=_object(decoded["payload"]), text=text)
+
+
+def kid_of(text: str, *, typ: str) -> str:
+    """The key id that a statement claims, before anything is verified: only good for finding a key. Raises `Unsound`."""
+    _require_compact(text)
+    try:
+        header = _JWS.get_unverified_header(text)
+    except (PyJWTError, ValueError, TypeError) as error:
+        raise Unsound from error
+    _require_header(header, typ, BY_KID)
+    return text_claim(header, "kid", longest=64)
+
+
+@lru_cache(maxsize=4096)
+def verify_key(public: bytes) -> VerifyKey:
+    """The key object of 32 registered bytes; making one costs as much as a third of a verification, so they are kept."""
+    return VerifyKey(public)
+
+
+def text_claim(claims: Mapping[str, Any], name: str, *, longest: int = 256) -> str:
+    """A claim that must be a non-empty text. Raises `Unsound`."""
+    value = claims.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise Unsound
+    return value
+
+
+def time_claim(claims: Mapping[str, Any], name: str) -> int:
+    """A claim that must be unix seconds, whole and positive. Raises `Unsound`."""
+    value = claims.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**40:
+        raise Unsound
+    return value
+
+
+def object_claim(claims: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A claim that must be a JSON object. Raises `Unsound`."""
+    value = claims.get(name)
+    if not isinstance(value, dict):
+        raise Unsound
+    return value
+
+
+def public_key_claim(claims: Mapping[str, Any], name: str) -> VerifyKey:
+    """A claim that must be a public Ed25519 JWK. Raises `Unsound`."""
+    try:
+        return VerifyKey.from_jwk(object_claim(claims, name))
+    except BadRequest as error:
+        raise Unsound from error
+
+
+def require(condition: bool) -> None:
+    """What a statement must fulfil. Raises `Unsound`."""
+    if not condition:
+        raise Unsound
+
+
+def require_members(claims: Mapping[str, Any], names: frozenset[str]) -> None:
+    """Exactly these claims, none more. Raises `Unsound`."""
+    if claims.keys() != names:
+        raise Unsound
+
+
+def require_lifetime(claims: Mapping[str, Any], *, now: int, longest: int) -> int:
+    """Check `iat` and `exp`: issued not in the future, lifetime within `longest` seconds. Returns `exp`, which the caller
+    compares with `now` itself, because an expired statement has a code of its own. Raises `Unsound`.
+    """
+    issued, expires = time_claim(claims, "iat"), time_claim(claims, "exp")
+    if issued > now + SKEW or not 0 < expires - issued <= longest:
+        raise Unsound
+    return expires
+
+
+def expired(expires: int, now: int) -> bool:
+    """Whether an `exp` has passed, the skew allowed for."""
+    return expires + SKEW <= now
+
+
+def _require_compact(text: str) -> None:
+    if len(text) > LONGEST or not _COMPACT.fullmatch(text):
+        raise Unsound
+
+
+def _require_header(header: Mapping[str, Any], typ: str, members: frozenset[str]) -> None:
+    if header.keys() != members or header["typ"] != typ or header["alg"] != "EdDSA":
+        raise Unsound
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(payload, object_pairs_hook=_unrepeated, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Unsound from error
+    if not isinstance(value, dict):
+        raise Unsound
+    return value
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("repeated member")
+    return members
+
+
+def _refuse_constant(_name: str) -> None:
+    raise ValueError("not JSON")
