@@ -19,8 +19,8 @@ from gateway.identity.proofs import origin_of, verify_proof
 from gateway.identity.statements import verify_key
 from gateway.identity.tokens import LIFETIME, AccessTokens
 from gateway.store.database import Database
+from gateway.store.proof_claims import ASSERTION_MEMORY, claim
 from gateway.store.registry import Registry
-from gateway.store.registry_changes import claim
 
 ASSERTION_KIND = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST_FORM = 20_000
@@ -81,7 +81,7 @@ class TokenEndpoint:
             now=now,
         )
         async with self._database.write() as writing:
-            replayed = await claim(writing, [asserted.assertion_id, proof.proof_id], now=now)
+            replayed = await claim(writing, [asserted.assertion_id, proof.proof_id], expires_at=now + ASSERTION_MEMORY)
         # Whatever was not used before is used up now, also where the other one was replayed.
         if asserted.assertion_id in replayed:
             raise NotAuthenticated("assertion_replayed")

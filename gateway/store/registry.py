@@ -19,6 +19,7 @@ from gateway.domain.parties import Client, Organisation, Party, Person
 from gateway.domain.vocabulary import Department
 from gateway.errors import Denied, NotAuthenticated, ProgrammingError
 from gateway.store.database import Reading
+from gateway.store.proof_claims import consume_proof, proof_used
 from gateway.store.registry_tables import (
     clients,
     edges,
@@ -26,12 +27,24 @@ from gateway.store.registry_tables import (
     organisations,
     people,
     people_admins,
-    proof_jti,
     registry_version,
     sealing_keys,
     sender_keys,
 )
 from keys.signing import VerifyKey
+
+__all__ = [
+    "Edge",
+    "Enrolled",
+    "PeopleAdmin",
+    "Registry",
+    "SenderKey",
+    "Snapshot",
+    "consume_proof",
+    "load",
+    "proof_used",
+    "region_prefix",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +202,6 @@ class Registry:
     def sender_key(self, kid: str) -> SenderKey | None:
         """The signing key with this thumbprint, active or retired."""
         return self.current.sender_keys.get(kid)
-
-
-async def proof_used(reading: Reading, proof_id: str) -> bool:
-    """Whether this request proof was already used: one read by primary key."""
-    found = await reading.connection.scalar(select(proof_jti.c.expires_at).where(proof_jti.c.jti == proof_id))
-    return found is not None
 
 
 async def load(reading: Reading, version: int) -> Snapshot:

@@ -2,12 +2,12 @@
 entry, or in set-up by the local command line.
 
 Rules kept here: nothing commits; every change moves `registry_version`; a key is never overwritten, it is retired beside
-its successor, so that what it signed can still be checked; a `jti` is claimed by one insert and by nothing else.
+its successor, so that what it signed can still be checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,36 +27,12 @@ from gateway.store.registry_tables import (
     organisations,
     people,
     people_admins,
-    proof_jti,
     registry_version,
     sealing_keys,
     sender_keys,
 )
 
 Effect = Callable[[Writing], Awaitable[EntryDraft | None]]
-
-PROOF_MEMORY = 300
-"""Seconds for which a used `jti` is remembered: longer than any proof or client assertion could still be accepted."""
-
-
-async def claim(writing: Writing, proof_ids: Sequence[str], *, now: int, memory: int = PROOF_MEMORY) -> frozenset[str]:
-    """Claim proofs for one use each. Returns those that somebody had already used (or that stand twice in the list).
-
-    now: unix seconds. memory: seconds for which the claim is kept.
-    """
-    replayed: set[str] = set()
-    for proof_id in proof_ids:
-        row = {"jti": proof_id, "expires_at": now + memory}
-        result = await writing.connection.execute(_insert_if_absent(writing, proof_jti, row))
-        if result.rowcount != 1:
-            replayed.add(proof_id)
-    return frozenset(replayed)
-
-
-async def forget_claims(writing: Writing, *, now: int) -> int:
-    """Delete claims whose proofs could no longer be accepted. Returns how many."""
-    result = await writing.connection.execute(delete(proof_jti).where(proof_jti.c.expires_at < now))
-    return result.rowcount
 
 
 async def put_organisation(writing: Writing, organisation: Organisation) -> None:
