@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.clock import Clock
@@ -22,9 +22,11 @@ from gateway.identity.people import Officers
 from gateway.identity.proofs import Proof, origin_of, seen_key, verify_proof
 from gateway.identity.remembered import Remembered
 from gateway.identity.statements import verify_key
+from gateway.identity.token_endpoint import TokenAnswer, TokenEndpoint
 from gateway.identity.tokens import AccessTokens, VerifiedToken
-from gateway.store.database import Reading
+from gateway.store.database import Database, Reading
 from gateway.store.registry import Registry, Snapshot, proof_used
+from keys.signing import SigningKey, VerifyKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +41,31 @@ class Authenticator:
     """Authenticates requests; one per worker.
 
     issuer: the gateway's public URL; its origin and the path as received make the `htu` that a proof must name.
+    token_key: signs access tokens. earlier_token_keys: still read while a rotation is under way.
     """
 
-    def __init__(self, *, issuer: str, tokens: AccessTokens, registry: Registry, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        registry: Registry,
+        clock: Clock,
+        token_key: SigningKey,
+        earlier_token_keys: Sequence[VerifyKey] = (),
+    ) -> None:
         self._origin = origin_of(issuer)
-        self._tokens = tokens
+        self._tokens = AccessTokens(issuer=issuer, key=token_key, earlier=earlier_token_keys)
+        self._endpoint = TokenEndpoint(issuer=issuer, tokens=self._tokens, registry=registry, clock=clock)
         self._registry = registry
         self._clock = clock
         self._officers = Officers(issuer=issuer)
         self._seen: Remembered[bool] = Remembered(200_000)
+
+    async def issue_token(
+        self, path: str, headers: Mapping[str, str], body: bytes, *, database: Database
+    ) -> TokenAnswer:
+        """`POST /oauth/token`: see `TokenEndpoint.issue`."""
+        return await self._endpoint.issue(path, headers, body, database=database)
 
     async def authenticate(
         self,

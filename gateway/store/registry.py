@@ -17,7 +17,7 @@ from sqlalchemy import select
 from gateway.domain.orders import SealingKey
 from gateway.domain.parties import Client, Organisation, Party, Person
 from gateway.domain.vocabulary import Department
-from gateway.errors import Denied, NotAuthenticated, ProgrammingError
+from gateway.errors import Denied, ProgrammingError
 from gateway.store.database import Reading
 from gateway.store.proof_claims import consume_proof, proof_used
 from gateway.store.registry_tables import (
@@ -85,11 +85,20 @@ class Edge:
 class SenderKey:
     """A party's public signing key. entry_index: where the log holds its announcement, None before that."""
 
-    kid: str
     party: Party
-    public_key: bytes
+    key: VerifyKey
     active: bool
     entry_index: int | None
+
+    @property
+    def kid(self) -> str:
+        """RFC 7638 thumbprint."""
+        return self.key.thumbprint
+
+    @property
+    def jwk(self) -> dict[str, str]:
+        """The public JWK."""
+        return self.key.jwk()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +168,30 @@ class Registry:
         self._read_at = float("-inf")
 
     def require_running(self, exchange: str, client_id: str) -> None:
-        """Refuse where a kill switch is thrown (C59). `Denied("exchange_stopped")`, `NotAuthenticated("client_disabled")`."""
+        """Refuse where a kill switch is thrown (C59): `Denied("exchange_stopped")`, `Denied("client_disabled")`."""
         stopped = self.current.stopped
         if ("exchange", exchange) in stopped:
             raise Denied("exchange_stopped", exchange=exchange)
         if ("client", client_id) in stopped:
-            raise NotAuthenticated("client_disabled")
+            raise Denied("client_disabled")
 
-    def organisation(self, code: str) -> Organisation | None:
-        """The organisation with this credit code."""
+    def find_organisation(self, code: str) -> Organisation | None:
+        """The organisation with this credit code, if it is registered."""
         return self.current.organisations.get(code)
 
-    def client(self, client_id: str) -> Client | None:
-        """The client, enabled or not."""
-        return self.current.clients.get(client_id)
+    def organisation(self, code: str) -> Organisation:
+        """The organisation with this credit code. `Denied("organisation_unknown")`."""
+        found = self.current.organisations.get(code)
+        if found is None:
+            raise Denied("organisation_unknown")
+        return found
+
+    def client(self, client_id: str) -> Client:
+        """The client, enabled or not. `Denied("client_unknown")`."""
+        found = self.current.clients.get(client_id)
+        if found is None:
+            raise Denied("client_unknown")
+        return found
 
     def person(self, party: Party, person_id: str) -> Enrolled | None:
         """The person's newest enabled key in this party."""
@@ -199,7 +218,14 @@ class Registry:
             raise Denied("recipient_key_missing")
         return key
 
-    def sender_key(self, kid: str) -> SenderKey | None:
+    def sender_key(self, party: Party) -> SenderKey:
+        """The party's active public signing key. `Denied("sender_key_missing")` where it has none."""
+        for key in self.current.sender_keys.values():
+            if key.party == party and key.active:
+                return key
+        raise Denied("sender_key_missing")
+
+    def find_sender_key(self, kid: str) -> SenderKey | None:
         """The signing key with this thumbprint, active or retired."""
         return self.current.sender_keys.get(kid)
 
@@ -318,9 +344,8 @@ async def _sender_keys(reading: Reading) -> dict[str, SenderKey]:
     rows = await reading.connection.execute(select(sender_keys))
     return {
         row.kid: SenderKey(
-            kid=row.kid,
             party=Party(row.organisation, Department(row.department)),
-            public_key=row.public_key,
+            key=VerifyKey(row.public_key),
             active=row.active,
             entry_index=row.entry_index,
         )

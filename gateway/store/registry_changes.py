@@ -20,7 +20,6 @@ from gateway.errors import BadRequest
 from gateway.store.database import Writing
 from gateway.store.registry import Enrolled, PeopleAdmin
 from gateway.store.registry_tables import (
-    auth_refused,
     clients,
     edges,
     kill_switches,
@@ -205,17 +204,6 @@ async def reset_switch(writing: Writing, kind: str, target: str) -> None:
     where = (kill_switches.c.kind == kind) & (kill_switches.c.target == target)
     await writing.connection.execute(delete(kill_switches).where(where))
     await _touch(writing)
-
-
-async def add_refusals(writing: Writing, source: str, minute: int, refusals: int) -> None:
-    """Count refusals before authentication towards (source hash, minute)."""
-    row = {"source": source, "minute": minute, "refusals": 0}
-    await writing.connection.execute(_insert_if_absent(writing, auth_refused, row))
-    await writing.connection.execute(
-        update(auth_refused)
-        .where(auth_refused.c.source == source, auth_refused.c.minute == minute)
-        .values(refusals=auth_refused.c.refusals + refusals)
-    )
 
 
 async def _retire(writing: Writing, table: Table, party: Party) -> None:

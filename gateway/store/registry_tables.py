@@ -122,11 +122,3 @@ kill_switches = Table(
     Column("thrown_at", Integer, nullable=False),
     Column("thrown_by", String(96), nullable=False),
 )
-
-auth_refused = Table(
-    "auth_refused",
-    metadata,
-    Column("source", String(32), primary_key=True),  # keyed hash of the peer's address
-    Column("minute", Integer, primary_key=True),  # unix seconds / 60
-    Column("refusals", Integer, nullable=False),
-)
