@@ -1,0 +1,189 @@
+"""The policy book: the one module that imports Casbin, and the one that decides.
+
+A version is an immutable snapshot; publishing swaps one reference. For each decision Casbin's own, unmodified `enforce_ex` runs
+on a view that holds only the candidate rows of the index.
+
+Rules kept here: `pycasbin` 2.8 and never its stopped name `casbin` beside it; an empty policy refuses to start; no management
+call ever touches a snapshot; any exception of the engine is a fault, never an answer.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import casbin
+from casbin.core_enforcer import CoreEnforcer
+from casbin.util.expression import SimpleEval
+
+from gateway.domain.basis import Basis
+from gateway.domain.clock import Clock, SystemClock, policy_time
+from gateway.domain.permits import Permit
+from gateway.errors import GatewayError, GatewayFault
+from policies import catalogue as catalogues
+from policies import deciding, matcher, regions, rows
+from policies.ancestry import Ancestry, ancestries
+from policies.catalogue import Catalogue
+from policies.rows import Rule
+from policies.snapshot import Snapshot
+
+HOME = Path(__file__).parent
+_SERIES = "2.8."
+
+
+class PolicyError(ValueError):
+    """The policy does not load. The message says what is wrong, never with a value from outside."""
+
+
+class Casbin:
+    """Casbin as an engine: the shared, read-only parts of a model, and a view per call.
+
+    A view is a `CoreEnforcer` whose policy list is the candidate rows; the parsed matcher is kept, one evaluator a thread.
+    """
+
+    def __init__(self, model_text: str, relations: dict[str, Ancestry]) -> None:
+        model = casbin.Enforcer.new_model(text=model_text)
+        self._template = _view_of(model)
+        for name, relation in relations.items():
+            model["g"][name].rm = relation
+        self._model = model
+        self._policy = model["p"]["p"]
+        self._evaluators = threading.local()
+        expression = model["m"]["m"].value
+        self._tree = CoreEnforcer._get_expression(expression).ast_parsed_value
+        self.request_columns = frozenset(token.removeprefix("r_") for token in model["r"]["r"].tokens)
+        self.policy_columns = tuple(token.removeprefix("p_") for token in self._policy.tokens)
+
+    def enforce(self, rows: list[list[str]], request: Sequence[str]) -> tuple[bool, Sequence[str]]:
+        """`enforce_ex` of Casbin on these rows. Nothing that threads share is written."""
+        policy = copy.copy(self._policy)
+        policy.policy = rows
+        view = copy.copy(self._template)
+        view.model = {**self._model, "p": {"p": policy}}
+        view.fm = _Functions()
+        view.expression = self._evaluator
+        allowed, row = CoreEnforcer.enforce_ex(view, *request)
+        return allowed, row
+
+    def _evaluator(self, functions: dict[str, Any]) -> SimpleEval:
+        evaluator: SimpleEval | None = getattr(self._evaluators, "kept", None)
+        if evaluator is None:
+            evaluator = SimpleEval("", functions)
+            evaluator.ast_parsed_value = self._tree
+            self._evaluators.kept = evaluator
+        evaluator.functions = functions
+        return evaluator
+
+
+class _Functions:
+    """The functions of one call: `inRegion`; Casbin itself adds g to g4."""
+
+    def get_functions(self) -> dict[str, Any]:
+        return {"inRegion": regions.in_region}
+
+
+class _View(CoreEnforcer):  # type: ignore[misc]  # pycasbin carries no types
+    """A per-call enforcer: `enforce_ex` is Casbin's, only the parsing of the matcher is remembered."""
+
+    expression: Any = None
+
+    def _get_expression(self, _expr: str, functions: dict[str, Any] | None = None) -> SimpleEval:
+        return self.expression(functions)
+
+
+def _view_of(model: Any) -> _View:
+    view = _View.__new__(_View)
+    view.logger = logging.getLogger("casbin.enforcer")
+    view.model = model
+    view._initialize()
+    view.logger.disabled = True
+    return view
+
+
+class PolicyBook:
+    """规则簿: decides by the active snapshot.
+
+    version: `sha256:<hex>` of the active snapshot. clock: injectable.
+    """
+
+    def __init__(self, snapshot: Snapshot, *, clock: Clock | None = None) -> None:
+        self._snapshot = snapshot
+        self._clock = clock or SystemClock()
+
+    @classmethod
+    def open(cls, home: Path = HOME, *, clock: Clock | None = None) -> PolicyBook:
+        """The book of a folder with `model.conf`, `catalogue/` and `rules/`.
+
+        Raises `PolicyError`, `CatalogueError`, `RuleError` or `MatcherError`.
+        """
+        catalogue = catalogues.load(home / "catalogue")
+        rules = rows.read(home / "rules", catalogue)
+        return cls(build(catalogue, rules, (home / "model.conf").read_text(encoding="utf-8")), clock=clock)
+
+    @property
+    def version(self) -> str:
+        """The version that decides now."""
+        return self._snapshot.version
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue of the version that decides now."""
+        return self._snapshot.catalogue
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The active snapshot; hold it where several questions must see one version."""
+        return self._snapshot
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Make a snapshot the active one: one reference, so every decision sees the old version or the new one."""
+        self._snapshot = snapshot
+
+    def decide(self, basis: Basis, *, region: str | None = None) -> Permit:
+        """The permit for one request (DESIGN step 4).
+
+        region: region of the organisation whose action this is, where it is not the caller's (a recipient's `receive`);
+        without it `receive` reads `basis.ask.region`. Raises `Denied` with the codes of `policies/deciding.py`, and
+        `GatewayFault("policy_failed")` where the engine itself failed: nothing is allowed then.
+        """
+        snapshot = self._snapshot
+        try:
+            return deciding.decide(snapshot, basis, now=policy_time(self._clock.now()), region=region)
+        except GatewayError:
+            raise
+        except Exception as failure:  # an engine that raises must never be read as an answer
+            raise GatewayFault("policy_failed") from failure
+
+
+def build(catalogue: Catalogue, rules: Sequence[Rule], model_text: str | None = None) -> Snapshot:
+    """A snapshot of checked parts. Raises `PolicyError` or `MatcherError`."""
+    require_engine()
+    if not rules:
+        raise PolicyError("the policy is empty: without a rule there is nothing to decide by")
+    text = (HOME / "model.conf").read_text(encoding="utf-8") if model_text is None else model_text
+    engine = Casbin(text, ancestries(catalogue))
+    if engine.policy_columns != rows.CASBIN_COLUMNS:
+        raise PolicyError("the model defines other policy columns than the rules have")
+    read = matcher.read(_matcher_line(text), request=engine.request_columns, policy=frozenset(engine.policy_columns))
+    return Snapshot(catalogue=catalogue, rules=rules, matcher=read, engine=engine, model_text=text)
+
+
+def require_engine() -> None:
+    """Refuse to start with another engine than the tested one: `pycasbin` 2.8, and no `casbin` beside it."""
+    installed = {name.lower() for name in metadata.packages_distributions().get("casbin", ())}
+    if installed != {"pycasbin"}:
+        raise PolicyError("the module `casbin` must come from the distribution pycasbin and from no other")
+    if not metadata.version("pycasbin").startswith(_SERIES):
+        raise PolicyError("pycasbin must be of the tested series 2.8")
+
+
+def _matcher_line(text: str) -> str:
+    lines = [line.partition("=")[2] for line in text.splitlines() if line.replace(" ", "").startswith("m=")]
+    if len(lines) != 1:
+        raise PolicyError("the model has exactly one matcher")
+    return lines[0]
