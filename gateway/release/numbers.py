@@ -37,8 +37,8 @@ def is_citizen_number(text: str) -> bool:
 
 
 def is_birth_date(digits: str) -> bool:
-    """Eight digits `YYYYMMDD` that name a day from 1900 to 2099."""
-    if not "1900" <= digits[:4] <= "2099":
+    """Eight digits `YYYYMMDD` that name a day from 1800 to 2099."""
+    if not "1800" <= digits[:4] <= "2099":
         return False
     try:
         date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))

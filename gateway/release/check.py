@@ -1,0 +1,246 @@
+"""Post-conditions of a release and of an envelope: the gateway believes no edge and no sender.
+
+Whether signatures and digests hold is `keys.envelope`'s question, and the flow asks it; here stands what may be inside.
+
+Rules kept here: every field granted, in its ordered form, sealed exactly where sealing was ordered; every number as ordered;
+a record outside the permitted regions looks like an absent one; an error names field and edge, never a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gateway.domain.exchanges import Exchange
+from gateway.domain.orders import Checked, Envelope, FieldValue, Line, PlainValue, Release, SealInfo
+from gateway.domain.permits import Obligation, Permit
+from gateway.errors import BadRequest, Denied, ProviderFault
+from gateway.release.detectors import find_in
+from gateway.release.floor import is_diagnosis_field, shortfall
+from gateway.release.form import Recognises
+from gateway.release.forms import form_of_field
+from gateway.release.labels import labels
+from gateway.release.numbers import is_region
+
+
+class FormBroken(Exception):  # noqa: N818 - internal signal; the two public functions say whose fault it is
+    """One field or member is not as ordered. Holds its name and nothing else."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    recognises: Recognises
+    sealed: bool
+    reference: bool
+    scan: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An envelope that may go into the outbox: gate fields and regions are gone, everything else is sealed.
+
+    fields: names of the fields that the recipient will get, sorted. gates: names of the gate fields that were read.
+    """
+
+    envelope: Envelope
+    fields: tuple[str, ...]
+    gates: tuple[str, ...]
+
+
+def check(
+    release: Release,
+    *,
+    permit: Permit,
+    request: str,
+    subjects: Mapping[int, str | None],
+    references: Mapping[int, Mapping[str, str]] | None = None,
+    medical: bool = False,
+) -> Checked:
+    """Check a provider's release against the permit that ordered it.
+
+    request: id that the order carried. subjects: ordered line number -> the pseudonym text in the recipient's scope (None
+    for exchanges about nobody). references: line number -> field -> record id in the recipient's form; those of the provider
+    are never passed on. medical: whether the provider is a medical institution; no other may state a diagnosis. Lines outside `permit.regions` join the missing ones; regions are not passed on.
+
+    Raises `ProviderFault("form_violation", field=…, edge="org/dept")`; `field` is `line`, `region`, `request`, `exchange`
+    or `seal` where the frame is broken.
+    """
+    exchange = permit.basis.ask.exchange
+    edge = release.provider.text
+    expected = _expectations(exchange, permit.grants, medical=medical)
+    frame = SealInfo(request, 0, exchange.id, release.provider, permit.basis.ask.recipient, "")
+    lines: list[Line] = []
+    outside: list[int] = []
+    try:
+        _require_frame(release, request=request, exchange=exchange, ordered=subjects)
+        for line in release.lines:
+            _require_seal(line, frame)
+            _require_fields(line, expected)
+            if not _within(line.region, permit.regions):
+                outside.append(line.number)
+                continue
+            passed = dict((references or {}).get(line.number, {}))
+            _require_references(passed, expected)
+            lines.append(replace(line, subject=subjects[line.number], references=passed, region=None))
+    except FormBroken as broken:
+        raise ProviderFault("form_violation", field=broken.name, edge=edge) from None
+    return Checked(
+        permit_request=request,
+        lines=tuple(lines),
+        missing=tuple(sorted((*release.missing, *outside))),
+        labels=labels(exchange, permit.basis.ask.purpose, permit.until, permit.grants),
+        fields=tuple(sorted({name for line in lines for name in (*line.values, *line.references)})),
+        sighted=release.sighted,
+    )
+
+
+def check_envelope(
+    envelope: Envelope, *, exchange: Exchange, permits: Mapping[int, Permit], medical: bool = False
+) -> Admitted:
+    """Check a sender's envelope against the permits of its lines (line number -> permit). medical: as in `check`.
+
+    Every field is sealed but gate fields and record ids; gate rules of the line's door are evaluated. Raises
+    `BadRequest("envelope_invalid", field=…, edge=…)`, `BadRequest("field_required", field=…)`,
+    `BadRequest("region_required")`, `Denied("region")`, and `Denied(<code of the gate rule>, field=…)`.
+    """
+    gates = frozenset(name for name, defined in exchange.fields.items() if defined.gate)
+    frame = SealInfo(envelope.permit, 0, exchange.id, envelope.sender, envelope.recipient, "")
+    lines: list[Line] = []
+    try:
+        _require(envelope.exchange == exchange.id, "exchange")
+        for line in envelope.lines:
+            _require(line.number in permits, "line")
+            permit = permits[line.number]
+            _require_seal(line, frame)
+            _require_fields(line, _expectations(exchange, permit.grants, gates=gates, medical=medical))
+            _require_present(line, exchange, permit.grants)
+            _require_region(line, permit)
+            _require_gates(line, exchange, permit)
+            kept = {name: value for name, value in line.values.items() if name not in gates}
+            lines.append(replace(line, values=kept, region=None))
+        _require(bool(lines) and len({line.number for line in lines}) == len(lines), "line")
+    except FormBroken as broken:
+        raise BadRequest("envelope_invalid", field=broken.name, edge=envelope.sender.text) from None
+    return Admitted(
+        envelope=replace(envelope, lines=tuple(lines)),
+        fields=tuple(sorted({name for line in lines for name in (*line.values, *line.references)})),
+        gates=tuple(sorted({name for line in envelope.lines for name in line.values} & gates)),
+    )
+
+
+def broken_forms(
+    values: Mapping[str, FieldValue], *, exchange: Exchange, grants: Mapping[str, Obligation]
+) -> tuple[str, ...]:
+    """Names of opened fields that are not in their ordered form: the recipient's own check of what came sealed."""
+    expected = _expectations(exchange, grants, medical=True)
+    return tuple(
+        sorted(name for name, value in values.items() if name not in expected or not expected[name].recognises(value))
+    )
+
+
+def _expectations(
+    exchange: Exchange,
+    grants: Mapping[str, Obligation],
+    *,
+    medical: bool,
+    gates: frozenset[str] | None = None,
+) -> dict[str, _Expected]:
+    """What each grant demands; fields that cannot be demanded are absent. gates: given for deliveries, where all else is sealed."""
+    expected: dict[str, _Expected] = {}
+    for name, obligation in grants.items():
+        defined = exchange.fields.get(name)
+        form = form_of_field(defined, obligation) if defined else None
+        if defined is None or form is None or shortfall(exchange, defined, obligation):
+            continue
+        if is_diagnosis_field(defined) and not medical:
+            continue
+        sealed = obligation.sealed if gates is None else name not in gates
+        scan = form.scan and (exchange.personal or defined.type != "phone")
+        expected[name] = _Expected(form.recognises, sealed, defined.type == "record_id", scan)
+    return expected
+
+
+def _require_frame(release: Release, *, request: str, exchange: Exchange, ordered: Mapping[int, str | None]) -> None:
+    _require(release.request == request, "request")
+    _require(release.exchange == exchange.id, "exchange")
+    numbers = [*(line.number for line in release.lines), *release.missing]
+    _require(len(numbers) == len(ordered) and set(numbers) == ordered.keys(), "line")
+
+
+def _require_seal(line: Line, frame: SealInfo) -> None:
+    sealing = line.sealing
+    if sealing is None:
+        raise FormBroken("seal")
+    info = sealing.info
+    bound = (
+        info.request == frame.request
+        and info.line == line.number
+        and info.exchange == frame.exchange
+        and info.sender == frame.sender
+        and info.recipient == frame.recipient
+    )
+    _require(bound and line.values.keys() <= sealing.digests.keys(), "seal")
+
+
+def _require_fields(line: Line, expected: Mapping[str, _Expected]) -> None:
+    for name, given in line.values.items():
+        wanted = expected.get(name)
+        if wanted is None or wanted.reference:
+            raise FormBroken(name)
+        if not isinstance(given, PlainValue):
+            if not wanted.sealed:
+                raise FormBroken(name)
+            continue
+        if wanted.sealed or not wanted.recognises(given.value) or (wanted.scan and find_in(given.value)):
+            raise FormBroken(name)
+    if line.sealing is not None:
+        for name in line.sealing.digests:
+            _require(name in expected, name)
+    _require_references(line.references, expected)
+
+
+def _require_references(references: Mapping[str, str], expected: Mapping[str, _Expected]) -> None:
+    for name, record in references.items():
+        wanted = expected.get(name)
+        if wanted is None or not wanted.reference or not wanted.recognises(record) or find_in(record):
+            raise FormBroken(name)
+
+
+def _require_present(line: Line, exchange: Exchange, grants: Mapping[str, Obligation]) -> None:
+    for name, defined in exchange.fields.items():
+        if defined.required and name in grants and name not in line.values and name not in line.references:
+            raise BadRequest("field_required", field=name)
+
+
+def _require_region(line: Line, permit: Permit) -> None:
+    if line.region is None and "" not in permit.regions:
+        raise BadRequest("region_required")
+    if not _within(line.region, permit.regions):
+        raise Denied("region")
+
+
+def _require_gates(line: Line, exchange: Exchange, permit: Permit) -> None:
+    for rule in exchange.gates:
+        if permit.basis.ask.door not in rule.doors:
+            continue
+        given = line.values.get(rule.field)
+        if not isinstance(given, PlainValue) or given.value not in rule.equals:
+            raise Denied(rule.code, field=rule.field)
+
+
+def _within(region: str | None, prefixes: tuple[str, ...]) -> bool:
+    """Whether a record's region lies under one of the prefixes; a record without one is inside only where any region is."""
+    if region is None:
+        return "" in prefixes
+    if not is_region(region):
+        raise FormBroken("region")
+    return any(region.startswith(prefix) for prefix in prefixes)
+
+
+def _require(holds: bool, name: str) -> None:
+    if not holds:
+        raise FormBroken(name)
