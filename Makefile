@@ -1,0 +1,57 @@
+# Each target does its own set-up. Prerequisites: Python 3.11 or newer and make.
+# `make help` lists the targets.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV := uv==0.13.9
+ONLY ?=
+LANG_DEMO := $(if $(filter en%,$(LANG)),en,zh)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench soak lock clean browser
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up $(VENV) (about ten seconds where packages are cached) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check $(UV)
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+setup: $(STAMP) ## the virtual environment
+
+demo: $(STAMP) ## the story, told between simulated departments (ONCE=1 stops at its end, LANG=en for English)
+	@RUNXIN_DEMO_LANGUAGE=$(LANG_DEMO) $(BIN)/python -m adapters.sandbox.demo $(if $(ONCE),--once) $(if $(CHILDREN),--children $(CHILDREN))
+
+test: $(STAMP) browser ## everything that CI runs
+	@$(BIN)/python -m tests.run
+
+check: $(STAMP) ## ruff, mypy strict, import rules
+	@failed=0; \
+	$(BIN)/ruff check . || failed=1; \
+	$(BIN)/ruff format --check -q . || failed=1; \
+	$(BIN)/mypy || failed=1; \
+	$(BIN)/lint-imports || failed=1; \
+	exit $$failed
+
+bench: $(STAMP) ## figures beside a peer in the same run (ONLY=exchange, pseudonyms, audit, policy, basis, release, adapters)
+	@$(BIN)/python -m tests.bench $(ONLY)
+
+soak: $(STAMP) ## the long tests
+	@$(BIN)/python -m pytest -m soak tests
+
+lock: ## pin the dependencies anew (names, versions and hashes only)
+	@$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --generate-hashes -q \
+		--custom-compile-command "make lock" -o requirements.lock
+
+browser: $(STAMP)
+	@true
+
+clean: ## remove what was made
+	rm -rf $(VENV) .demo .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
