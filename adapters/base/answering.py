@@ -1,0 +1,189 @@
+"""How every department answers an order: look up, read, hold back, reduce, seal. In this order, and nothing else leaves.
+
+Rules kept here: the register is asked for the ordered fields of known children only; absent, unknown and outside the permitted region
+all give "missing" for that line; a contradicted age band refuses the whole order, but only a record that may be shown can contradict
+it; what the release room drops is counted, never sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adapters.base.mapping import LocalMapping
+from adapters.base.source import Description, Enrolment, Evaluate, Health, Inbound, Progress, Record, Register, Wanted
+from adapters.directory import Directory
+from gateway.domain.clock import SHANGHAI, Clock, SystemClock
+from gateway.domain.exchanges import Exchange
+from gateway.domain.orders import Acknowledgement, FieldValue, Line, Order, Release, SealInfo
+from gateway.domain.parties import Party
+from gateway.domain.vocabulary import AgeBand, Transform
+from gateway.errors import Denied, ProviderFault
+from gateway.release.reduce import reduce
+from keys.envelope import seal_line
+from keys.signing import SigningKey
+
+REFERENCE = "record_id"
+"""Type of fields that cross as references: outside the signature, because the gateway rewrites them per recipient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Who answers: the party, its region, the key that signs its lines."""
+
+    party: Party
+    region: str
+    signer: SigningKey
+
+
+class DepartmentSource:
+    """A department's `Source`, built from its `Register`, directory and mapping."""
+
+    def __init__(
+        self,
+        office: Office,
+        *,
+        exchanges: Mapping[str, Exchange],
+        mapping: LocalMapping,
+        register: Register,
+        directory: Directory,
+        clock: Clock | None = None,
+    ) -> None:
+        self._office = office
+        self._exchanges = exchanges
+        self._mapping = mapping
+        self._register = register
+        self._directory = directory
+        self._clock = clock or SystemClock()
+
+    async def fetch(self, order: Order) -> Release:
+        """Answer an order. Raises `Denied` (`order_misdirected`, `order_unserved`, `age_band_contradicted`), `ProviderFault`."""
+        exchange = self._served(order)
+        keys = {line.number: self._directory.record(line.subject) for line in order.lines if line.subject is not None}
+        asked = tuple(dict.fromkeys(key for key in keys.values() if key is not None))
+        wanted = Wanted(exchange.id, asked, self._mapped(order), birth=order.age_band is not None)
+        found = await self._register.read(wanted) if asked else {}
+        shown = {key: r for key, r in found.items() if r.region.startswith(order.regions)}
+        if order.age_band is not None:
+            self._hold_against(order.age_band, shown)
+        lines, surplus = [], 0
+        for ordered in order.lines:
+            key = keys.get(ordered.number)
+            record = shown.get(key) if key is not None else None
+            if record is not None:
+                line, dropped = self._line(order, exchange, ordered.number, ordered.subject, record)
+                lines.append(line)
+                surplus += dropped
+        answered = {line.number for line in lines}
+        missing = tuple(line.number for line in order.lines if line.number not in answered)
+        return Release(order.request, exchange.id, self._office.party, tuple(lines), missing, surplus)
+
+    def _served(self, order: Order) -> Exchange:
+        """The exchange as this edge was given it, if the order is for this edge and for mapped fields."""
+        if order.provider != self._office.party:
+            raise Denied("order_misdirected")
+        exchange = self._exchanges.get(order.exchange)
+        mapped = self._mapping.exchanges.get(order.exchange)
+        if exchange is None or mapped is None or order.purpose != exchange.purpose:
+            raise Denied("order_unserved")
+        if not order.grants or not set(order.grants) <= set(exchange.fields):
+            raise Denied("order_unserved")
+        if order.recipient.department not in exchange.consumers or order.recipient_key.party != order.recipient:
+            raise Denied("order_unserved")
+        return exchange
+
+    def _mapped(self, order: Order) -> frozenset[str]:
+        """The ordered fields that this department has and that may show anything; a suppressed field is not even read."""
+        mapped = self._mapping.exchanges[order.exchange].fields
+        return frozenset(n for n, o in order.grants.items() if n in mapped and o.transform is not Transform.SUPPRESS)
+
+    def _hold_against(self, asserted: AgeBand, shown: Mapping[str, Record]) -> None:
+        """Refuse where a register's birth date lies in another band; a record without one contradicts nothing."""
+        today = self._clock.now().astimezone(SHANGHAI).date()
+        for record in shown.values():
+            born = record.born
+            if born is None:
+                continue
+            years = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+            low, high = map(int, asserted.split("-"))
+            if not low <= years <= high:
+                raise Denied("age_band_contradicted")
+
+    def _line(
+        self, order: Order, exchange: Exchange, number: int, subject: str | None, record: Record
+    ) -> tuple[Line, int]:
+        """One sealed line and how many fields were held back for it."""
+        reduced = reduce(record.values, exchange=exchange, grants=order.grants)
+        values, references = parted(reduced.values, exchange)
+        line = seal_line(
+            values,
+            grants=order.grants,
+            info=SealInfo(
+                request=order.request,
+                line=number,
+                exchange=exchange.id,
+                sender=self._office.party,
+                recipient=order.recipient,
+                recipient_kid=order.recipient_key.kid,
+            ),
+            recipient=order.recipient_key,
+            signer=self._office.signer,
+            number=number,
+            subject=subject,
+            references=references,
+            region=record.region[:6],
+        )
+        return line, reduced.surplus + record.surplus
+
+    async def receive(self, message: Inbound) -> Acknowledgement:
+        """Hand an opened envelope to the departmental system: `stored`, or `rejected` with a code when it never can be.
+
+        Raises `ProviderFault` when it may succeed later.
+        """
+        inbound = self._mapping.inbound.get(message.exchange)
+        if inbound is None:
+            return Acknowledgement(message.delivery, "rejected", "order_unserved")
+        names = {name for line in message.lines for name in (*line.values, *line.references)}
+        if not names <= set(inbound):
+            return Acknowledgement(message.delivery, "rejected", "field_unmapped")
+        await self._register.take(message)
+        return Acknowledgement(message.delivery, "stored")
+
+    async def local_values(self, exchange: str, records: tuple[str, ...]) -> Mapping[str, Record]:
+        """The department's own records in the catalogue's words, for a delivery that it sends itself.
+
+        Raises `Denied("order_unserved")` for an exchange without a mapping, `ProviderFault`.
+        """
+        mapped = self._mapping.exchanges.get(exchange)
+        if mapped is None:
+            raise Denied("order_unserved")
+        return await self._register.read(Wanted(exchange, records, frozenset(mapped.fields)))
+
+    async def enrol(self, evaluate: Evaluate, grant: str | None, progress: Progress | None = None) -> Enrolment:
+        """Bring the directory up to date with the register. Raises what `evaluate` raises, `ProviderFault`."""
+        return await self._directory.enrol(self._register.people(), evaluate, grant, progress)
+
+    def describe(self) -> Description:
+        """What is served, in names of the catalogue."""
+        return Description(
+            party=self._office.party,
+            region=self._office.region,
+            provides={name: tuple(sorted(m.fields)) for name, m in sorted(self._mapping.exchanges.items())},
+            receives=tuple(sorted(self._mapping.inbound)),
+            epoch=self._directory.epoch,
+            enrolled=self._directory.size,
+        )
+
+    async def health(self) -> Health:
+        """Whether the departmental system answers."""
+        try:
+            await self._register.probe()
+        except ProviderFault as fault:
+            return Health(ok=False, code=fault.code)
+        return Health(ok=True)
+
+
+def parted(values: Mapping[str, FieldValue], exchange: Exchange) -> tuple[dict[str, FieldValue], dict[str, str]]:
+    """(values, references): fields of type `record_id` cross as references."""
+    references = {n: str(v) for n, v in values.items() if exchange.fields[n].type == REFERENCE}
+    return {n: v for n, v in values.items() if n not in references}, references

@@ -1,0 +1,78 @@
+"""What can go wrong at a department, as stable codes with a status and a sentence in both languages.
+
+Rules kept here: a code never carries a value, a local field name or a message of the foreign system; an unforeseen exception of a
+library becomes `provider_unavailable` and its text goes nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from gateway.errors import BadRequest, Denied, GatewayError, GatewayFault, ProviderFault
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How one code is told: HTTP status, zh and en sentence."""
+
+    status: int
+    zh: str
+    en: str
+
+
+CODES: Mapping[str, Said] = MappingProxyType(
+    {
+        "provider_timeout": Said(504, "提供方系统未在时限内答复", "the provider's system did not answer in time"),
+        "provider_unavailable": Said(502, "提供方系统暂不可用", "the provider's system is not available"),
+        "provider_refused": Said(502, "提供方系统拒绝了前置机的请求", "the provider's system refused the edge"),
+        "provider_garbage": Said(502, "提供方系统的答复无法识别", "the provider's system answered something unreadable"),
+        "provider_too_much": Said(502, "提供方系统的答复超出允许的大小", "the provider's system answered too much"),
+        "provider_code_unknown": Said(502, "提供方记录中有未映射的代码", "a record of the provider holds an unmapped code"),
+        "provider_busy": Said(503, "提供方前置机繁忙，请稍后重试", "the provider's edge is busy"),
+        "provider_circuit_open": Said(503, "提供方系统连续失败，暂停调用", "the provider's system failed repeatedly and is left alone"),
+        "age_band_contradicted": Said(409, "提供方登记的年龄与所申明的年龄段不符", "the provider's register contradicts the age band"),
+        "order_unsigned": Said(401, "取数单的签名无效", "the order's signature does not hold"),
+        "order_stale": Said(403, "取数单已过期或时限过长", "the order has expired or claims too long a life"),
+        "order_misdirected": Said(421, "取数单不是给本前置机的", "the order is not for this edge"),
+        "order_unserved": Said(403, "本前置机不提供该共享事项或字段", "this edge does not serve the exchange or a field of it"),
+        "order_too_large": Said(413, "取数单过大", "the order is too large"),
+        "wire_invalid": Said(400, "取数单格式有误", "the order is malformed"),
+        "mapping_invalid": Said(500, "映射文件有误，拒绝启动", "the mapping file is wrong; the edge refuses to start"),
+        "edge_settings": Said(500, "前置机配置有误，拒绝启动", "the edge's settings are wrong; it refuses to start"),
+        "exchange_file_invalid": Said(500, "共享事项定义文件有误", "the file of exchange definitions is wrong"),
+        "directory_invalid": Said(500, "对照表不属于本部门或已损坏", "the directory is another department's or is damaged"),
+        "local_unauthorised": Said(401, "本地系统未通过验证", "the local system is not authenticated"),
+        "local_request_invalid": Said(400, "本地发送请求格式有误", "the local send request is malformed"),
+        "local_record_unknown": Said(404, "本部门没有该记录", "this department has no such record"),
+        "subject_unknown": Said(404, "收件部门的对照表中没有该儿童", "the recipient's directory does not know the child"),
+        "field_unmapped": Said(500, "收件方未映射该字段", "the recipient maps no such field"),
+        "edge_fault": Said(500, "前置机处理失败", "the edge failed"),
+        "seal_refused": Said(400, "信封无法开启", "the envelope could not be opened"),
+    }
+)  # fmt: skip
+
+RETRIABLE = frozenset({"provider_timeout", "provider_unavailable"})
+"""Faults after which an idempotent read may be tried again."""
+
+
+def status_of(error: GatewayError) -> int:
+    """The HTTP status of an error at the edge; by family for codes of other rooms."""
+    said = CODES.get(error.code)
+    if said is not None:
+        return said.status
+    match error:
+        case BadRequest():
+            return 400
+        case Denied():
+            return 403
+        case ProviderFault():
+            return 502
+        case _:
+            return 500
+
+
+def mapping_refusal(reason: str, **facts: str | int) -> GatewayFault:
+    """`mapping_invalid` with what is wrong (`reason`, names of the catalogue or of the mapping file)."""
+    return GatewayFault("mapping_invalid", reason=reason, **facts)

@@ -1,0 +1,1 @@
+"""Civil affairs (民政): a SQL view by any SQLAlchemy URL."""

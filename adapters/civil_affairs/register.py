@@ -1,0 +1,157 @@
+"""The civil affairs register over SQL: any SQLAlchemy URL, synchronous or asynchronous.
+
+Rules kept here: only the mapped columns of the ordered fields are selected; every value is a bound parameter and every name was
+validated when the mapping was read; messages are stored once per delivery and line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from adapters.base.calls import Calls
+from adapters.base.mapping import LocalMapping, Resource
+from adapters.base.records import read_record
+from adapters.base.source import Inbound, LocalPerson, Record, Wanted
+from gateway.errors import ProviderFault
+
+Row = Mapping[str, Any]
+
+PAGE = 500
+INBOX = sa.table("jh_sjx", *(sa.column(n) for n in ("xxbh", "sx", "dah", "nr", "jssj")))
+"""Where received messages go: message number, exchange, record key, content (JSON), time of receipt."""
+
+
+class SqlRegister:
+    """A department whose register is reached by SQL. url: SQLAlchemy URL; `calls`: limits for this system."""
+
+    def __init__(self, url: str, mapping: LocalMapping, calls: Calls | None = None) -> None:
+        self._mapping = mapping
+        self._calls = calls or Calls()
+        self._engine = _engine(url)
+
+    async def read(self, wanted: Wanted) -> Mapping[str, Record]:
+        """Records by key. Raises `ProviderFault` (`provider_garbage` where a key answers twice)."""
+        mapped = self._mapping.exchanges[wanted.exchange]
+        columns = mapped.columns(wanted.fields, birth=wanted.birth)
+        view = _view(mapped.resource, columns)
+        query = sa.select(*view.columns).where(view.c[mapped.resource.key].in_(wanted.keys)).limit(len(wanted.keys) + 1)
+        rows = await self._calls.read(lambda: self._rows(query))
+        records = [read_record(row, mapped, wanted) for row in rows]
+        found = {record.key: record for record in records}
+        if len(found) != len(records) or not set(found) <= set(wanted.keys):
+            raise ProviderFault("provider_garbage")
+        return found
+
+    async def take(self, message: Inbound) -> None:
+        """Store every line of a message in the inbox table. Raises `ProviderFault`."""
+        inbound = self._mapping.inbound[message.exchange]
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        for line in message.lines:
+            given = {**line.references, **line.values}
+            content = {inbound[name].local: inbound[name].write(value) for name, value in given.items()}
+            row = {
+                "xxbh": f"{message.delivery}:{line.number}",
+                "sx": message.exchange,
+                "dah": line.record,
+                "nr": json.dumps(content, ensure_ascii=False),
+                "jssj": now,
+            }
+            await self._calls.write(lambda row=row: self._insert(row))  # type: ignore[misc]
+
+    async def people(self) -> AsyncIterator[LocalPerson]:
+        """Every record's key and numbers, by key. Raises `ProviderFault`."""
+        identity, numbers = self._mapping.identity, self._mapping.numbers
+        view = _view(identity, (identity.key, *(local for _, local in numbers)))
+        key = view.c[identity.key]
+        last = ""
+        while True:
+            query = sa.select(*view.columns).where(key > last).order_by(key).limit(PAGE)
+            rows = await self._calls.read(lambda query=query: self._rows(query))  # type: ignore[misc]
+            for row in rows:
+                last = str(row[identity.key])
+                yield LocalPerson(last, tuple((kind, str(row[local])) for kind, local in numbers if row[local]))
+            if len(rows) < PAGE:
+                return
+
+    async def probe(self) -> None:
+        """Raises `ProviderFault` when the database does not answer."""
+        await self._calls.read(lambda: self._rows(sa.select(sa.literal(1))))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if isinstance(self._engine, AsyncEngine):
+            await self._engine.dispose()
+        else:
+            self._engine.dispose()
+
+    async def _rows(self, query: sa.Select[Any]) -> Sequence[Row]:
+        if isinstance(self._engine, AsyncEngine):
+            with _Faults():
+                async with self._engine.connect() as connection:
+                    return [dict(row) for row in (await connection.execute(query)).mappings()]
+        return await asyncio.to_thread(self._rows_now, self._engine, query)
+
+    @staticmethod
+    def _rows_now(engine: sa.Engine, query: sa.Select[Any]) -> Sequence[Row]:
+        with _Faults(), engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    async def _insert(self, row: dict[str, Any]) -> None:
+        statement = sa.insert(INBOX).values(row)
+        stored = sa.select(INBOX.c.xxbh).where(INBOX.c.xxbh == row["xxbh"])
+        try:
+            if isinstance(self._engine, AsyncEngine):
+                with _Faults():
+                    async with self._engine.begin() as connection:
+                        await connection.execute(statement)
+            else:
+                await asyncio.to_thread(self._insert_now, self._engine, statement)
+        except IntegrityError:
+            # A second hand-out of the same delivery: it is there already, unless the table refused it for another reason.
+            if not await self._rows(stored):
+                raise ProviderFault("provider_refused") from None
+
+    @staticmethod
+    def _insert_now(engine: sa.Engine, statement: sa.Insert) -> None:
+        with _Faults(), engine.begin() as connection:
+            connection.execute(statement)
+
+
+class _Faults:
+    """Turns a database's errors into our codes; their texts, which may hold values, go nowhere."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, IntegrityError) or error is None:
+            return
+        if (
+            isinstance(error, DBAPIError)
+            and not error.connection_invalidated
+            and not isinstance(error, sa.exc.OperationalError)
+        ):
+            raise ProviderFault("provider_refused") from None
+        if isinstance(error, (SQLAlchemyError, OSError)):
+            raise ProviderFault("provider_unavailable") from None
+
+
+def _engine(url: str) -> AsyncEngine | sa.Engine:
+    """An engine with a small pool whose connections are tested before use."""
+    if sa.make_url(url).get_dialect().is_async or url.startswith("postgresql+psycopg:"):
+        return create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
+    return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+
+
+def _view(resource: Resource, columns: Sequence[str]) -> sa.TableClause:
+    """The view as a table of just these columns; names are quoted by SQLAlchemy."""
+    schema, _, name = resource.name.rpartition(".")
+    return sa.table(name, *(sa.column(c) for c in dict.fromkeys(columns)), schema=schema or None)

@@ -1,0 +1,165 @@
+"""An edge's directory: its own department's map pseudonym <-> local record key, filled through the blind door.
+
+Rules kept here: the file belongs to one department and one epoch and has mode 0600; it holds no identifier, only a fingerprint under a
+key of the file, so that a changed identifier is noticed; a batch is committed whole, so an interrupted enrolment goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from adapters.base.source import Enrolment, Evaluate, LocalPerson, Progress
+from gateway.domain.subjects import Pseudonym, Scope
+from gateway.domain.vocabulary import Department
+from gateway.errors import BadRequest, GatewayFault
+from keys import text
+from keys.blind import Blinded, blind, unblind
+from keys.identifiers import Identifier, identify
+
+BATCH = 500
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+    pseudonym TEXT PRIMARY KEY, record TEXT NOT NULL UNIQUE, fingerprint BLOB NOT NULL, epoch INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class Directory:
+    """The open directory file of one department. Raises `GatewayFault("directory_invalid")` if the file is another's."""
+
+    def __init__(self, path: Path, department: Department) -> None:
+        self.department = department
+        self._scope = Scope.open(department)
+        # Created with its final mode, before SQLite could create it with another.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        path.chmod(0o600)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.executescript(_SCHEMA)
+            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('department', ?)", (str(department),))
+            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('fingerprint_key', ?)", (secrets.token_bytes(32),))
+            meta = dict(self._db.execute("SELECT name, value FROM meta"))
+        except sqlite3.DatabaseError:
+            raise GatewayFault("directory_invalid") from None
+        if meta["department"] != str(department):
+            raise GatewayFault("directory_invalid")
+        self._fingerprint_key: bytes = meta["fingerprint_key"]
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the newest pseudonym, 0 in an empty directory."""
+        return int(self._db.execute("SELECT coalesce(max(epoch), 0) FROM entries").fetchone()[0])
+
+    @property
+    def size(self) -> int:
+        """How many records have a pseudonym."""
+        return int(self._db.execute("SELECT count(*) FROM entries").fetchone()[0])
+
+    def record(self, pseudonym: str) -> str | None:
+        """The local record key behind a pseudonym's text, None if unknown."""
+        row = self._db.execute("SELECT record FROM entries WHERE pseudonym = ?", (pseudonym,)).fetchone()
+        return row[0] if row else None
+
+    def pseudonym(self, record: str) -> str | None:
+        """The pseudonym's text of a local record, None if it was never enrolled."""
+        row = self._db.execute("SELECT pseudonym FROM entries WHERE record = ?", (record,)).fetchone()
+        return row[0] if row else None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    async def enrol(
+        self,
+        people: AsyncIterator[LocalPerson],
+        evaluate: Evaluate,
+        grant: str | None,
+        progress: Progress | None = None,
+    ) -> Enrolment:
+        """Enrol whoever is new or has another identifier than before; `progress` is called after each batch.
+
+        Raises what `evaluate` raises; batches before that stay.
+        """
+        state = Enrolment(epoch=self.epoch)
+        batch: list[tuple[LocalPerson, Identifier, bytes]] = []
+        async for person in people:
+            state = replace(state, seen=state.seen + 1)
+            identifier = _best(person)
+            if identifier is None:
+                state = replace(state, unidentified=state.unidentified + 1)
+            elif self._known(person.key, mark := self._fingerprint(identifier)):
+                state = replace(state, kept=state.kept + 1)
+            else:
+                batch.append((person, identifier, mark))
+            if len(batch) == BATCH:
+                state = await self._enrol_batch(batch, evaluate, grant, state)
+                batch = []
+            if progress is not None and state.seen % BATCH == 0:
+                progress(state)
+        if batch:
+            state = await self._enrol_batch(batch, evaluate, grant, state)
+        if progress is not None:
+            progress(state)
+        return state
+
+    async def _enrol_batch(
+        self,
+        batch: Sequence[tuple[LocalPerson, Identifier, bytes]],
+        evaluate: Evaluate,
+        grant: str | None,
+        state: Enrolment,
+    ) -> Enrolment:
+        # Group arithmetic takes milliseconds per hundred; off the loop, so that orders are answered meanwhile.
+        blinded: list[Blinded] = await asyncio.to_thread(lambda: [blind(identifier) for _, identifier, _ in batch])
+        evaluated, epoch = await evaluate([b.point for b in blinded], grant)
+        if len(evaluated) != len(batch):
+            raise GatewayFault("directory_invalid")
+        texts = await asyncio.to_thread(
+            lambda: [self._text(p, b.unblinder, epoch) for p, b in zip(evaluated, blinded, strict=True)]
+        )
+        conflicts = 0
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for (person, _, mark), pseudonym in zip(batch, texts, strict=True):
+                holder = self.record(pseudonym)
+                if holder is not None and holder != person.key:
+                    conflicts += 1
+                    continue
+                self._db.execute("DELETE FROM entries WHERE record = ?", (person.key,))
+                self._db.execute("INSERT INTO entries VALUES (?, ?, ?, ?)", (pseudonym, person.key, mark, epoch))
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        return replace(
+            state, enrolled=state.enrolled + len(batch) - conflicts, conflicts=state.conflicts + conflicts, epoch=epoch
+        )
+
+    def _text(self, evaluated: bytes, unblinder: bytes, epoch: int) -> str:
+        return text.write(Pseudonym(self._scope, epoch, unblind(evaluated, unblinder)))
+
+    def _fingerprint(self, identifier: Identifier) -> bytes:
+        return hmac.digest(self._fingerprint_key, identifier.canonical, "sha256")[:16]
+
+    def _known(self, record: str, mark: bytes) -> bool:
+        row = self._db.execute("SELECT fingerprint FROM entries WHERE record = ?", (record,)).fetchone()
+        return row is not None and hmac.compare_digest(row[0], mark)
+
+
+def _best(person: LocalPerson) -> Identifier | None:
+    """The first identifier that is valid; a mistyped one is passed over, never repaired."""
+    for kind, value in person.numbers:
+        try:
+            return identify(kind, value)
+        except BadRequest:
+            continue
+    return None

@@ -1,0 +1,1 @@
+"""The edge (前置机): a department's own front-end machine, the only place where its records meet an order."""

@@ -1,0 +1,145 @@
+"""The education register over REST/JSON: batch reads by local key, paging for enrolment, one message per received line.
+
+Rules kept here: keys and fields travel in signed bodies, never in a URL; an answer is read up to a limit and only as JSON; only fields of
+the order are asked for, and what comes unasked is dropped here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx2
+
+from adapters.base.calls import Calls
+from adapters.base.mapping import LocalMapping
+from adapters.base.records import read_record
+from adapters.base.source import Inbound, LocalPerson, Record, Wanted
+from adapters.education.signature import AppKey
+from gateway.errors import ProviderFault
+
+BATCH = 500
+PAGE = 500
+_ROOT = "/openapi/v1"
+
+
+class RestRegister:
+    """A department whose register is reached by REST. base: `http(s)://host:port`; `calls`: limits for this system."""
+
+    def __init__(
+        self,
+        base: str,
+        app_key: AppKey,
+        mapping: LocalMapping,
+        calls: Calls | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._mapping = mapping
+        self._app_key = app_key
+        self._calls = calls or Calls()
+        limits = httpx2.Limits(max_connections=self._calls.limits.at_once, keepalive_expiry=30)
+        self._client = httpx2.AsyncClient(
+            base_url=base.rstrip("/"),
+            timeout=self._calls.limits.seconds,
+            limits=limits,
+            transport=transport,
+            trust_env=False,
+        )
+
+    async def read(self, wanted: Wanted) -> Mapping[str, Record]:
+        """Records by key. Raises `ProviderFault`."""
+        mapped = self._mapping.exchanges[wanted.exchange]
+        columns = list(mapped.columns(wanted.fields, birth=wanted.birth))
+        found: dict[str, Record] = {}
+        for start in range(0, len(wanted.keys), BATCH):
+            keys = wanted.keys[start : start + BATCH]
+            rows = await self._read(f"{_ROOT}/{mapped.resource.name}/query", {"keys": list(keys), "fields": columns})
+            if len(rows) > len(keys):
+                raise ProviderFault("provider_too_much")
+            for row in rows:
+                record = read_record(row, mapped, wanted)
+                if record.key in found or record.key not in keys:
+                    raise ProviderFault("provider_garbage")
+                found[record.key] = record
+        return found
+
+    async def take(self, message: Inbound) -> None:
+        """Hand every line of a message over, once per id. Raises `ProviderFault`."""
+        inbound = self._mapping.inbound[message.exchange]
+        for line in message.lines:
+            given = {**line.references, **line.values}
+            body = {
+                "id": f"{message.delivery}:{line.number}",
+                "kind": message.exchange,
+                "student": line.record or "",
+                "content": {inbound[name].local: inbound[name].write(value) for name, value in given.items()},
+            }
+            await self._calls.write(lambda body=body: self._post(f"{_ROOT}/messages", body))  # type: ignore[misc]
+
+    async def people(self) -> AsyncIterator[LocalPerson]:
+        """Every record's key and numbers, page by page. Raises `ProviderFault`."""
+        identity, numbers = self._mapping.identity, self._mapping.numbers
+        columns = [identity.key, *(local for _, local in numbers)]
+        page = 0
+        while True:
+            page += 1
+            rows = await self._read(f"{_ROOT}/{identity.name}/page", {"page": page, "size": PAGE, "fields": columns})
+            for row in rows:
+                key = row.get(identity.key)
+                if not isinstance(key, str) or not key:
+                    raise ProviderFault("provider_garbage")
+                yield LocalPerson(key, tuple((kind, str(row[local])) for kind, local in numbers if row.get(local)))
+            if len(rows) < PAGE:
+                return
+
+    async def probe(self) -> None:
+        """Raises `ProviderFault` when the platform does not answer."""
+        await self._calls.read(lambda: self._send("GET", f"{_ROOT}/ping", b""))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def _read(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+        said = await self._calls.read(lambda: self._post(path, body))
+        rows = said.get("data")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ProviderFault("provider_garbage")
+        return rows
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return await self._send("POST", path, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+
+    async def _send(self, method: str, path: str, body: bytes) -> dict[str, Any]:
+        """One signed request and its JSON object, code 0. Raises `ProviderFault`."""
+        headers = self._app_key.headers(method, path, body) | {"Content-Type": "application/json"}
+        try:
+            async with self._client.stream(method, path, content=body, headers=headers) as response:
+                if response.status_code in (401, 403):
+                    raise ProviderFault("provider_refused")
+                if response.status_code >= 500:
+                    raise ProviderFault("provider_unavailable")
+                if response.status_code != 200 or "json" not in response.headers.get("content-type", ""):
+                    raise ProviderFault("provider_garbage")
+                data = await self._limited(response)
+        except httpx2.TimeoutException:
+            raise ProviderFault("provider_timeout") from None
+        except httpx2.HTTPError:
+            raise ProviderFault("provider_unavailable") from None
+        try:
+            said = json.loads(data.decode(self._mapping.charset))
+        except (ValueError, RecursionError):
+            raise ProviderFault("provider_garbage") from None
+        if not isinstance(said, dict) or said.get("code") != 0:
+            raise ProviderFault("provider_garbage")
+        return said
+
+    async def _limited(self, response: httpx2.Response) -> bytes:
+        parts, size = [], 0
+        async for part in response.aiter_bytes():
+            size += len(part)
+            if size > self._calls.limits.max_bytes:
+                raise ProviderFault("provider_too_much")
+            parts.append(part)
+        return b"".join(parts)
