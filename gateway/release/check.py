@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from gateway.domain.exchanges import Exchange
 from gateway.domain.orders import Checked, Envelope, FieldValue, Line, PlainValue, Release, SealInfo
 from gateway.domain.permits import Obligation, Permit
+from gateway.domain.vocabulary import Door
 from gateway.errors import BadRequest, Denied, ProviderFault
 from gateway.release.detectors import find_in
 from gateway.release.floor import is_diagnosis_field, shortfall
@@ -41,12 +42,12 @@ class _Expected:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """An envelope that may go into the outbox: gate fields and regions are gone, everything else is sealed.
+    """What of an envelope may go into the outbox: gate fields and regions are gone, everything else is sealed.
 
     fields: names of the fields that the recipient will get, sorted. gates: names of the gate fields that were read.
     """
 
-    envelope: Envelope
+    lines: tuple[Line, ...]
     fields: tuple[str, ...]
     gates: tuple[str, ...]
 
@@ -56,65 +57,70 @@ def check(
     *,
     permit: Permit,
     request: str,
-    subjects: Mapping[int, str | None],
-    references: Mapping[int, Mapping[str, str]] | None = None,
+    subjects: Mapping[int, str | None] | None = None,
     medical: bool = False,
 ) -> Checked:
-    """Check a provider's release against the permit that ordered it.
+    """Check a provider's release, already translated into the recipient's scope, against the permit that ordered it.
 
-    request: id that the order carried. subjects: ordered line number -> the pseudonym text in the recipient's scope (None
-    for exchanges about nobody). references: line number -> field -> record id in the recipient's form; those of the provider
-    are never passed on. medical: whether the provider is a medical institution; no other may state a diagnosis. Lines outside `permit.regions` join the missing ones; regions are not passed on.
+    request: id that the order carried. subjects: ordered line number -> pseudonym text in the recipient's scope; where given,
+    every line must carry exactly these. medical: whether the provider is a medical institution; no other may state a
+    diagnosis. Lines outside `permit.regions` join the missing ones; regions are not passed on.
 
     Raises `ProviderFault("form_violation", field=…, edge="org/dept")`; `field` is `line`, `region`, `request`, `exchange`
     or `seal` where the frame is broken.
     """
     exchange = permit.basis.ask.exchange
-    edge = release.provider.text
     expected = _expectations(exchange, permit.grants, medical=medical)
     frame = SealInfo(request, 0, exchange.id, release.provider, permit.basis.ask.recipient, "")
     lines: list[Line] = []
     outside: list[int] = []
     try:
-        _require_frame(release, request=request, exchange=exchange, ordered=subjects)
+        _require_frame(release, request=request, exchange=exchange, subjects=subjects)
         for line in release.lines:
             _require_seal(line, frame)
             _require_fields(line, expected)
-            if not _within(line.region, permit.regions):
+            if _within(line.region, permit.regions):
+                lines.append(replace(line, region=None))
+            else:
                 outside.append(line.number)
-                continue
-            passed = dict((references or {}).get(line.number, {}))
-            _require_references(passed, expected)
-            lines.append(replace(line, subject=subjects[line.number], references=passed, region=None))
     except FormBroken as broken:
-        raise ProviderFault("form_violation", field=broken.name, edge=edge) from None
+        raise ProviderFault("form_violation", field=broken.name, edge=release.provider.text) from None
     return Checked(
         permit_request=request,
         lines=tuple(lines),
         missing=tuple(sorted((*release.missing, *outside))),
         labels=labels(exchange, permit.basis.ask.purpose, permit.until, permit.grants),
-        fields=tuple(sorted({name for line in lines for name in (*line.values, *line.references)})),
+        fields=_names(lines),
         sighted=release.sighted,
     )
 
 
 def check_envelope(
-    envelope: Envelope, *, exchange: Exchange, permits: Mapping[int, Permit], medical: bool = False
+    envelope: Envelope,
+    *,
+    exchange: Exchange,
+    permits: Mapping[int, Permit],
+    door: Door | None = None,
+    recipient_kid: str | None = None,
+    medical: bool = False,
 ) -> Admitted:
-    """Check a sender's envelope against the permits of its lines (line number -> permit). medical: as in `check`.
+    """Check a sender's envelope against the permits of its lines (line number -> permit).
 
-    Every field is sealed but gate fields and record ids; gate rules of the line's door are evaluated. Raises
-    `BadRequest("envelope_invalid", field=…, edge=…)`, `BadRequest("field_required", field=…)`,
+    Every field is sealed but gate fields and record ids; gate rules of the door are evaluated. door: of the send permit;
+    where given, every line's permit must be of that door. recipient_kid: the sealing key that the send permit named.
+    medical: as in `check`. Raises `BadRequest("envelope_invalid", field=…, edge=…)`, `BadRequest("field_required", field=…)`,
     `BadRequest("region_required")`, `Denied("region")`, and `Denied(<code of the gate rule>, field=…)`.
     """
     gates = frozenset(name for name, defined in exchange.fields.items() if defined.gate)
-    frame = SealInfo(envelope.permit, 0, exchange.id, envelope.sender, envelope.recipient, "")
+    frame = SealInfo(envelope.permit, 0, exchange.id, envelope.sender, envelope.recipient, recipient_kid or "")
     lines: list[Line] = []
     try:
         _require(envelope.exchange == exchange.id, "exchange")
+        _require(0 < len(envelope.lines) == len({line.number for line in envelope.lines}), "line")
         for line in envelope.lines:
             _require(line.number in permits, "line")
             permit = permits[line.number]
+            _require(door is None or permit.basis.ask.door is door, "line")
             _require_seal(line, frame)
             _require_fields(line, _expectations(exchange, permit.grants, gates=gates, medical=medical))
             _require_present(line, exchange, permit.grants)
@@ -122,14 +128,10 @@ def check_envelope(
             _require_gates(line, exchange, permit)
             kept = {name: value for name, value in line.values.items() if name not in gates}
             lines.append(replace(line, values=kept, region=None))
-        _require(bool(lines) and len({line.number for line in lines}) == len(lines), "line")
     except FormBroken as broken:
         raise BadRequest("envelope_invalid", field=broken.name, edge=envelope.sender.text) from None
-    return Admitted(
-        envelope=replace(envelope, lines=tuple(lines)),
-        fields=tuple(sorted({name for line in lines for name in (*line.values, *line.references)})),
-        gates=tuple(sorted({name for line in envelope.lines for name in line.values} & gates)),
-    )
+    read = {name for line in envelope.lines for name in line.values} & gates
+    return Admitted(lines=tuple(lines), fields=_names(lines), gates=tuple(sorted(read)))
 
 
 def broken_forms(
@@ -164,26 +166,31 @@ def _expectations(
     return expected
 
 
-def _require_frame(release: Release, *, request: str, exchange: Exchange, ordered: Mapping[int, str | None]) -> None:
+def _require_frame(
+    release: Release, *, request: str, exchange: Exchange, subjects: Mapping[int, str | None] | None
+) -> None:
     _require(release.request == request, "request")
     _require(release.exchange == exchange.id, "exchange")
     numbers = [*(line.number for line in release.lines), *release.missing]
-    _require(len(numbers) == len(ordered) and set(numbers) == ordered.keys(), "line")
+    _require(len(set(numbers)) == len(numbers), "line")
+    if subjects is not None:
+        _require(set(numbers) == subjects.keys(), "line")
+        for line in release.lines:
+            _require(line.subject == subjects[line.number], "line")
 
 
 def _require_seal(line: Line, frame: SealInfo) -> None:
     sealing = line.sealing
     if sealing is None:
         raise FormBroken("seal")
-    info = sealing.info
-    bound = (
-        info.request == frame.request
-        and info.line == line.number
-        and info.exchange == frame.exchange
-        and info.sender == frame.sender
-        and info.recipient == frame.recipient
-    )
-    _require(bound and line.values.keys() <= sealing.digests.keys(), "seal")
+    # The recipient's key is held against the frame only where the caller knows which it must be.
+    kid = frame.recipient_kid or sealing.info.recipient_kid
+    _require(sealing.info == replace(frame, line=line.number, recipient_kid=kid), "seal")
+    _require(line.values.keys() <= sealing.digests.keys(), "seal")
+
+
+def _names(lines: list[Line]) -> tuple[str, ...]:
+    return tuple(sorted({name for line in lines for name in (*line.values, *line.references)}))
 
 
 def _require_fields(line: Line, expected: Mapping[str, _Expected]) -> None:

@@ -130,6 +130,8 @@ def _masked(kind: str, form: str) -> Form | None:
             return identity.masked_phone_form(form)
         case "id_number":
             return identity.masked_id_form(form)
+        case "address":
+            return identity.coarse_address_form(form)
     return None
 
 
@@ -137,7 +139,7 @@ def _answer(kind: str, form: str, members: frozenset[str]) -> Form | None:
     if kind == "yes_no":
         return _yes_no() if form == "" else None
     wanted = _CLASS.fullmatch(form)
-    if kind not in ("code", "codes") or wanted is None or wanted[1] not in members:
+    if kind not in ("code", "codes", "band") or wanted is None or wanted[1] not in members:
         return None
     return _one_class(wanted[1])
 

@@ -32,8 +32,8 @@ _IMAGE_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "JVBERi0", "data:")
 class Reduced:
     """What may be sealed and sent.
 
-    values: field -> value in its ordered form. references: record ids by field name, in the source's own form, to be sent
-    in `Line.references`. surplus: how many fields of the record the order did not name. surplus_names: these names, for the
+    values: field -> value in its ordered form. references: those of `values` that are record ids, in the source's own form:
+    they travel in `Line.references`, outside the seal. sealable: the rest. surplus: how many fields of the record the order did not name. surplus_names: these names, for the
     provider's own administrator only. withheld: granted and present, but not given -> code.
     """
 
@@ -42,6 +42,11 @@ class Reduced:
     surplus: int
     surplus_names: tuple[str, ...] = field(repr=False)
     withheld: Mapping[str, str]
+
+    @property
+    def sealable(self) -> Mapping[str, FieldValue]:
+        """The values that go through `keys.envelope.seal_line`: all but the record ids."""
+        return {name: value for name, value in self.values.items() if name not in self.references}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +120,10 @@ class Reducer:
                 continue
             if step.scan and find_in(form):
                 withheld[step.name] = "identifier_found"
-            elif step.reference:
+                continue
+            given[step.name] = form
+            if step.reference:
                 references[step.name] = str(form)
-            else:
-                given[step.name] = form
         withheld.update({name: code for name, code in self._closed.items() if values.get(name) is not None})
         surplus = tuple(sorted(values.keys() - self._granted))
         return Reduced(given, references, len(surplus), surplus, withheld)

@@ -41,6 +41,29 @@ _HIGHEST_LINE = 1_000_000
 Wire = dict[str, Any]
 
 
+def to_wire(
+    value: Order | Release | Envelope | Line | SealInfo | Sealing | SealingKey | Acknowledgement,
+) -> Wire:
+    """The JSON of any value that this module carries."""
+    match value:
+        case Order():
+            return order_to_wire(value)
+        case Release():
+            return release_to_wire(value)
+        case Envelope():
+            return envelope_to_wire(value)
+        case Line():
+            return line_to_wire(value)
+        case Sealing():
+            return sealing_to_wire(value)
+        case SealInfo():
+            return seal_info_to_wire(value)
+        case SealingKey():
+            return sealing_key_to_wire(value)
+        case Acknowledgement():
+            return acknowledgement_to_wire(value)
+
+
 def order_to_wire(order: Order) -> Wire:
     """An order as JSON; `age_band` is absent where nothing was asserted."""
     wire: Wire = {
