@@ -1,0 +1,163 @@
+"""Reads of the basis room beyond the one of `basis.py`: reviews, lists of accesses, who holds what, what is overdue.
+
+Rules kept here: reading only; every list has a limit and an order that does not depend on chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from sqlalchemy import func, or_, select
+
+from gateway.store import basis_tables as t
+from gateway.store.basis import AccessRow
+from gateway.store.database import Reading
+
+MOST = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFound:
+    """A review task as stored; age_band: of the consent that an objection is about, "" otherwise."""
+
+    review_id: str
+    kind: str
+    child: bytes | None = field(repr=False)
+    exchange: str
+    record_id: str
+    officer: str
+    party: str
+    note: str
+    opened: int
+    due: int
+    state: str
+    age_band: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Word that a party is owed; see `basis_tables.propagations`."""
+
+    propagation_id: str
+    party: str
+    kind: str
+    record_id: str
+    child: bytes = field(repr=False)
+    exchange: str
+    opened: int
+    due: int
+
+
+_REVIEW = [t.reviews.c[name] for name in list(ReviewFound.__slots__)[:-1]]
+_OWED = [t.propagations.c[name] for name in Owed.__slots__]
+
+
+async def load_review(reading: Reading, review_id: str) -> ReviewFound | None:
+    """One task, with the age band where it is about an objection."""
+    band = func.coalesce(t.consents.c.age_band, "")
+    joined = t.reviews.outerjoin(t.consents, t.consents.c.consent_id == t.reviews.c.record_id)
+    query = select(*_REVIEW, band).select_from(joined).where(t.reviews.c.review_id == review_id)
+    row = (await reading.connection.execute(query)).one_or_none()
+    return None if row is None else ReviewFound(*row)
+
+
+async def reviews_of(reading: Reading, party: str) -> list[ReviewFound]:
+    """Open tasks of a party, most urgent first."""
+    column = t.reviews.c
+    query = select(*_REVIEW).where(column.party == party, column.state == "open")
+    rows = await reading.connection.execute(query.order_by(column.due, column.review_id).limit(MOST))
+    return [ReviewFound(*row) for row in rows]
+
+
+async def overdue_reviews(reading: Reading, now: int) -> list[ReviewFound]:
+    """Open tasks past their time: the alarm of C17."""
+    column = t.reviews.c
+    query = select(*_REVIEW).where(column.state == "open", column.due < now)
+    rows = await reading.connection.execute(query.order_by(column.due, column.review_id).limit(MOST))
+    return [ReviewFound(*row) for row in rows]
+
+
+async def revoked_guardian(reading: Reading, child: bytes, guardian: str) -> bool:
+    """Whether this guardian's authority over this child has ended."""
+    column = t.guardian_revocations.c
+    query = select(column.revoked).where(column.child == child, column.guardian == guardian)
+    return (await reading.connection.execute(query)).first() is not None
+
+
+async def refusal_until(
+    reading: Reading, child: bytes, exchange: str, recipients: Collection[str], now: int
+) -> int | None:
+    """Until when (µs) a refusal for any of these recipients is still respected, None if there is none."""
+    column = t.consent_refusals.c
+    query = select(func.max(column.until)).where(
+        column.child == child,
+        column.exchange == exchange,
+        column.recipient.in_([str(name) for name in recipients]),
+        column.until > now,
+    )
+    until = (await reading.connection.execute(query)).scalar_one_or_none()
+    return None if until is None else int(until)
+
+
+async def holders_of(reading: Reading, child: bytes, exchange: str) -> list[str]:
+    """Parties that received data of this child under this exchange."""
+    column = t.accesses.c
+    query = select(column.requester).where(
+        column.child == child, column.exchange == exchange, column.outcome == "released"
+    )
+    rows = await reading.connection.execute(query.distinct().order_by(column.requester))
+    return list(rows.scalars())
+
+
+async def accesses_of(reading: Reading, child: bytes, *, limit: int = MOST) -> list[AccessRow]:
+    """A child's list of accesses, newest first."""
+    column = t.accesses.c
+    query = select(*(column[name] for name in AccessRow.__slots__)).where(column.child == child)
+    rows = await reading.connection.execute(query.order_by(column.at.desc(), column.access_id).limit(limit))
+    return [AccessRow(bytes(row[0]), *row[1:]) for row in rows]
+
+
+async def owed_to(reading: Reading, party: str) -> list[Owed]:
+    """What a party must still act on, oldest first."""
+    column = t.propagations.c
+    query = select(*_OWED).where(column.party == party, column.state == "owed")
+    rows = await reading.connection.execute(query.order_by(column.due, column.propagation_id).limit(MOST))
+    return [Owed(*row) for row in rows]
+
+
+async def overdue_words(reading: Reading, now: int) -> list[Owed]:
+    """What was not answered in time."""
+    column = t.propagations.c
+    query = select(*_OWED).where(column.state == "owed", column.due < now)
+    rows = await reading.connection.execute(query.order_by(column.due, column.propagation_id).limit(MOST))
+    return [Owed(*row) for row in rows]
+
+
+async def notice_open(reading: Reading, child: bytes, exchange: str, recipient: str) -> str | None:
+    """A notice of the normal door that this child's guardian is owed or was given for this exchange and recipient."""
+    column = t.notices.c
+    query = select(column.notice_id).where(
+        column.child == child,
+        column.exchange == exchange,
+        column.recipient == recipient,
+        column.door == "normal",
+        or_(column.state == "owed", column.state == "given"),
+    )
+    return (await reading.connection.execute(query.limit(1))).scalar_one_or_none()
+
+
+async def overdue_notices(reading: Reading, now: int) -> list[str]:
+    """Ids of notices past their time."""
+    column = t.notices.c
+    query = select(column.notice_id).where(column.state == "owed", column.due < now)
+    return list((await reading.connection.execute(query.order_by(column.due).limit(MOST))).scalars())
+
+
+async def case_counts(reading: Reading, month: str) -> dict[tuple[str, str], int]:
+    """(region, counter) -> count of one month `YYYY-MM`: X28's numbers."""
+    column = t.case_counters.c
+    rows = await reading.connection.execute(
+        select(column.region, column.counter, column.count).where(column.month == month)
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
