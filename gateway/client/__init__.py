@@ -1,0 +1,1 @@
+"""润心网关 SDK: how a departmental system uses the gateway."""
