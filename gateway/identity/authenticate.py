@@ -22,9 +22,8 @@ from gateway.identity.people import Officers
 from gateway.identity.proofs import Proof, origin_of, seen_key, verify_proof
 from gateway.identity.remembered import Remembered
 from gateway.identity.statements import verify_key
-from gateway.identity.token_endpoint import TokenAnswer, TokenEndpoint
 from gateway.identity.tokens import AccessTokens, VerifiedToken
-from gateway.store.database import Database, Reading
+from gateway.store.database import Reading
 from gateway.store.registry import Registry, Snapshot, proof_used
 from keys.signing import SigningKey, VerifyKey
 
@@ -41,7 +40,8 @@ class Authenticator:
     """Authenticates requests; one per worker.
 
     issuer: the gateway's public URL; its origin and the path as received make the `htu` that a proof must name.
-    token_key: signs access tokens. earlier_token_keys: still read while a rotation is under way.
+    token_key: signs access tokens. earlier_token_keys: still read while a rotation is under way. `tokens` is what the token
+    endpoint issues from.
     """
 
     def __init__(
@@ -54,18 +54,11 @@ class Authenticator:
         earlier_token_keys: Sequence[VerifyKey] = (),
     ) -> None:
         self._origin = origin_of(issuer)
-        self._tokens = AccessTokens(issuer=issuer, key=token_key, earlier=earlier_token_keys)
-        self._endpoint = TokenEndpoint(issuer=issuer, tokens=self._tokens, registry=registry, clock=clock)
+        self.tokens = AccessTokens(issuer=issuer, key=token_key, earlier=earlier_token_keys)
         self._registry = registry
         self._clock = clock
         self._officers = Officers(issuer=issuer)
         self._seen: Remembered[bool] = Remembered(200_000)
-
-    async def issue_token(
-        self, path: str, headers: Mapping[str, str], body: bytes, *, database: Database
-    ) -> TokenAnswer:
-        """`POST /oauth/token`: see `TokenEndpoint.issue`."""
-        return await self._endpoint.issue(path, headers, body, database=database)
 
     async def authenticate(
         self,
@@ -123,7 +116,7 @@ class Authenticator:
         scheme, _, text = authorization.partition(" ")
         if scheme.lower() != "dpop":
             raise NotAuthenticated("token_invalid")
-        return self._tokens.read(text, now=now)
+        return self.tokens.read(text, now=now)
 
     def _officer(
         self, text: str | None, client: Client, snapshot: Snapshot, now: int, *, required: bool

@@ -46,14 +46,17 @@ class TokenEndpoint:
     before a client has asked for something.
     """
 
-    def __init__(self, *, issuer: str, tokens: AccessTokens, registry: Registry, clock: Clock) -> None:
+    def __init__(
+        self, *, issuer: str, tokens: AccessTokens, registry: Registry, database: Database, clock: Clock
+    ) -> None:
         self._issuer = issuer
         self._origin = origin_of(issuer)
         self._tokens = tokens
         self._registry = registry
+        self._database = database
         self._clock = clock
 
-    async def issue(self, path: str, headers: Mapping[str, str], body: bytes, *, database: Database) -> TokenAnswer:
+    async def issue(self, *, path: str, headers: Mapping[str, str], body: bytes) -> TokenAnswer:
         """A token for whoever signed the form and the proof.
 
         path: as received, without query. headers: names in lower case. Raises `BadRequest("token_request_invalid")`;
@@ -62,7 +65,7 @@ class TokenEndpoint:
         """
         assertion = _assertion_in(headers, body)
         now = int(self._clock.now().timestamp())
-        async with database.read() as reading:
+        async with self._database.read() as reading:
             snapshot = await self._registry.refresh(reading)
         asserted = verify_assertion(assertion, issuer=self._issuer, snapshot=snapshot, now=now)
         proof_text = single(headers, "dpop")
@@ -77,7 +80,7 @@ class TokenEndpoint:
             token_digest=None,
             now=now,
         )
-        async with database.write() as writing:
+        async with self._database.write() as writing:
             replayed = await claim(writing, [asserted.assertion_id, proof.proof_id], expires_at=now + ASSERTION_MEMORY)
         # Whatever was not used before is used up now, also where the other one was replayed.
         if asserted.assertion_id in replayed:

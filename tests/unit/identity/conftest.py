@@ -167,7 +167,7 @@ async def world(tmp_path: Path) -> Any:
         monotonic=monotonic,
     )
     await made.enrol(person_statement(made))
-    made.token = authenticator._tokens.issue(client, now=clock.seconds)
+    made.token = authenticator.tokens.issue(client, now=clock.seconds)
     yield made
     await database.close()
 

@@ -324,7 +324,7 @@ async def test_an_assertion_ends_with_the_shift_even_when_remembered(world: Worl
     assertion = world.officer(lifetime=600)
     await world.ask(world.headers(officer_assertion=assertion))
     world.clock.step(660)
-    world.token = world.authenticator._tokens.issue(world.client, now=world.clock.seconds)
+    world.token = world.authenticator.tokens.issue(world.client, now=world.clock.seconds)
     await refused(world, "officer_expired", headers=world.headers(officer_assertion=assertion))
 
 
@@ -345,7 +345,7 @@ async def test_a_remembered_assertion_is_still_bound_to_its_client(world: World)
     second = Client("edu-second", EDUCATION, "330106", key.thumbprint, key.public)
     await world.change(add_client, second, now=1)
     world.client_key, world.client = key, second
-    world.token = world.authenticator._tokens.issue(second, now=world.clock.seconds)
+    world.token = world.authenticator.tokens.issue(second, now=world.clock.seconds)
     await refused(world, "officer_invalid", headers=world.headers(officer_assertion=assertion))
 
 
