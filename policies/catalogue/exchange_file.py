@@ -43,6 +43,7 @@ PLAIN_TYPES = frozenset(
     ]
 )
 TABLE_TYPES = frozenset({"code", "codes"})
+STANDARDS = frozenset({"icd10"})  # too large to list; a release takes such a code only where its form is known
 SIDES = ("provider", "consumer")
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,40}\Z")
 _ID = re.compile(r"X[0-9]{2}\Z")
@@ -156,7 +157,7 @@ def _field(name: str, table: Table, classes: Mapping[str, str]) -> Field:
     if not ((kind in PLAIN_TYPES and not coding) or (kind in TABLE_TYPES and _NAME.fullmatch(coding))):
         raise table.refusal("`type` is no known type")
     values = table.texts("values")
-    if kind in {*TABLE_TYPES, "band"} and not values:
+    if kind in {*TABLE_TYPES, "band"} and not values and coding not in STANDARDS:
         raise table.refusal("a coded field lists its `values`")
     field_class = table.text("class")
     if field_class not in classes:
