@@ -166,15 +166,16 @@ def withdraw(
     """Withdraw one consent or every one of this child for the exchange (PIPL 15). Whoever holds data is owed word of it by
     the end of the next working day. In the effect Denied(consent_none) where there is nothing to withdraw.
     """
-    moment_ = micros(now)
-    draft = _draft(EntryKind.CONSENT_WITHDRAWN, caller, child.key, exchange, {})
+    # `at` is the moment that the withdrawn rows bear, so that entry and rows can be held against each other.
+    at = micros(now)
+    detail: dict[str, DetailValue] = {"consent": consent_id or "all", "at": at}
 
-    async def effect(writing: Writing) -> EntryDraft:
+    async def effect(writing: Writing) -> None:
         changed = await change_consents(
             writing,
             state="withdrawn",
             before=before_consent("withdraw"),
-            changed=moment_,
+            changed=at,
             consent_id=consent_id,
             child=child.key,
             exchange=exchange.id,
@@ -182,7 +183,7 @@ def withdraw(
         if not changed:
             raise Denied("consent_none")
         holders = await holders_of(writing, child.key, exchange.id)
-        told = await owe_word(
+        await owe_word(
             writing,
             kind="withdrawal",
             record_id=changed[0][0],
@@ -192,19 +193,17 @@ def withdraw(
             now=now,
             due=days.due(now, 1),
         )
-        detail: dict[str, DetailValue] = {"consents": [name for name, _ in changed], "owed": told}
-        return _draft(EntryKind.CONSENT_WITHDRAWN, caller, child.key, exchange, detail)
 
-    return Change(draft, effect, consent_id or "")
+    return Change(_draft(EntryKind.CONSENT_WITHDRAWN, caller, child.key, exchange, detail), effect, consent_id or "")
 
 
 def revoke_guardian(caller: Caller, child: Child, guardian: str, *, now: datetime) -> Change:
     """A guardian's authority ended (民法典 36): no further consent of theirs, and those that stand are suspended."""
     row = {"child": child.key, "guardian": guardian, "revoked": micros(now)}
 
-    async def effect(writing: Writing) -> EntryDraft:
+    async def effect(writing: Writing) -> None:
         await put(writing, guardian_revocations, row)
-        changed = await change_consents(
+        await change_consents(
             writing,
             state=next_consent("active", "revoke_guardian"),
             before=before_consent("revoke_guardian"),
@@ -212,11 +211,9 @@ def revoke_guardian(caller: Caller, child: Child, guardian: str, *, now: datetim
             child=child.key,
             guardian=guardian,
         )
-        return _draft(
-            EntryKind.CONSENT_WITHDRAWN, caller, child.key, None, {"suspended": [name for name, _ in changed]}
-        )
 
-    return Change(_draft(EntryKind.CONSENT_WITHDRAWN, caller, child.key, None, {}), effect, "")
+    detail: dict[str, DetailValue] = {"guardian": guardian, "at": micros(now)}
+    return Change(_draft(EntryKind.CONSENT_WITHDRAWN, caller, child.key, None, detail), effect, "")
 
 
 async def ask_anew(writing: Writing, exchange: Exchange, now: datetime) -> int:

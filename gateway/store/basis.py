@@ -265,13 +265,11 @@ async def evidence(reading: Reading, question: Question) -> Evidence:
     return found
 
 
-async def case_by_reference(reading: Reading, reference: str, holder: str | None = None) -> str | None:
-    """The case behind a reference. holder: the department that it was given to; another's reference is unknown."""
-    return await record_by_reference(reading, "case", reference, holder)
+async def record_of(reading: Reading, kind: str, reference: str, holder: str | None = None) -> str | None:
+    """The id behind a reference of this kind (`case`, `consent`, `approval`, `review`), None where it is unknown.
 
-
-async def record_by_reference(reading: Reading, kind: str, reference: str, holder: str | None = None) -> str | None:
-    """The id behind a reference of this kind (`case`, `consent`, `approval`, `review`), None where it is unknown."""
+    holder: the department or outside body that asks; another holder's reference is unknown to it.
+    """
     column = t.record_references.c
     query = select(column.record_id).where(column.reference == reference, column.kind == kind)
     if holder is not None:
@@ -279,7 +277,7 @@ async def record_by_reference(reading: Reading, kind: str, reference: str, holde
     return (await reading.connection.execute(query)).scalar_one_or_none()
 
 
-async def load_case(reading: Reading, case_id: str) -> CaseFound | None:
+async def case_of(reading: Reading, case_id: str) -> CaseFound | None:
     """One case by its id."""
     column = t.cases.c
     query = select(

@@ -49,7 +49,23 @@ class Owed:
     due: int
 
 
+@dataclass(frozen=True, slots=True)
+class RightsFound:
+    """A request of X31 as stored; source: the party whose register it concerns."""
+
+    request_id: str
+    kind: str
+    child: bytes = field(repr=False)
+    exchange: str
+    source: str
+    opened: int
+    due: int
+    state: str
+    reason: str
+
+
 _REVIEW = [t.reviews.c[name] for name in list(ReviewFound.__slots__)[:-1]]
+_RIGHTS = [t.rights_requests.c[name] for name in RightsFound.__slots__]
 _OWED = [t.propagations.c[name] for name in Owed.__slots__]
 
 
@@ -161,3 +177,18 @@ async def case_counts(reading: Reading, month: str) -> dict[tuple[str, str], int
         select(column.region, column.counter, column.count).where(column.month == month)
     )
     return {(row[0], row[1]): row[2] for row in rows}
+
+
+async def rights_request(reading: Reading, request_id: str) -> RightsFound | None:
+    """One request."""
+    query = select(*_RIGHTS).where(t.rights_requests.c.request_id == request_id)
+    row = (await reading.connection.execute(query)).one_or_none()
+    return None if row is None else RightsFound(*row)
+
+
+async def overdue_rights(reading: Reading, now: int) -> list[RightsFound]:
+    """Requests that nobody answered in time."""
+    column = t.rights_requests.c
+    query = select(*_RIGHTS).where(column.state == "open", column.due < now)
+    rows = await reading.connection.execute(query.order_by(column.due, column.request_id).limit(MOST))
+    return [RightsFound(*row) for row in rows]
