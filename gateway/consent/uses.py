@@ -33,6 +33,41 @@ from gateway.store.database import Writing
 NOTICE_DAYS = {Door.NORMAL: 20, Door.EMERGENCY: 1}
 
 
+async def owe(
+    writing: Writing, basis: Basis, *, now: datetime, days: WorkingDays, limits: Limits, request: str
+) -> dict[str, str]:
+    """Count the use against its limits and write what it leaves owing; the ids of `review` and `notice`, where there are
+    such. For a delivery this belongs beside the entry of the hand-in, once per child.
+
+    request: id of the request or delivery that the review is about. Raises Denied(emergency_limit |
+    emergency_suspended | fuse_blown | consent_none).
+    """
+    recognised, ask, child = basis.recognised, basis.ask, basis.recognised.subject
+    if not isinstance(child, Child):
+        return {}
+    await _count(writing, question_of(recognised, child, ask, now), ask, limits)
+    left: dict[str, str] = {}
+    if ask.door is not Door.NORMAL:
+        review = Review.about(
+            kind=str(ask.door),
+            caller=recognised.caller,
+            child=child.key,
+            exchange=ask.exchange.id,
+            record_id=request,
+            now=now,
+            days=days,
+            note="after_withdrawal" if any(kind == "withdrawn" for kind, _ in basis.references) else "",
+        )
+        await write_review(writing, review)
+        left["review"] = review.review_id
+    if ask.door is Door.EMERGENCY or basis.con is ConsentState.STATUTORY:
+        notice = await _owe_notice(writing, ask, child, now, days)
+        left |= {"notice": notice} if notice else {}
+    if ask.exchange.consent.get(ask.recipient.department) is ConsentCode.ONE_TIME:
+        await use_once(writing, [name for kind, name in basis.references if kind == "consent"], now)
+    return left
+
+
 def released(
     basis: Basis,
     draft: EntryDraft,
@@ -44,41 +79,17 @@ def released(
     limits: Limits,
     request: str,
 ) -> Effect:
-    """The effect beside the entry `draft` of something that leaves under `basis`. Returns the draft with the ids of notice
-    and review in its detail. In it: Denied(emergency_limit | emergency_suspended | fuse_blown | consent_none).
+    """The effect beside `draft`, the entry of a query's release: `owe` and the guardian's line. It returns the draft with
+    the ids of notice and review in its detail, and raises what `owe` raises.
     """
-    recognised, ask = basis.recognised, basis.ask
-    named = sorted(fields)
+    row = access_row(
+        basis.recognised, basis.ask, provider=provider, outcome=Outcome.RELEASED, fields=sorted(fields), now=now
+    )
 
     async def effect(writing: Writing) -> EntryDraft | None:
-        child = recognised.subject
-        if not isinstance(child, Child):
-            return None
-        question = question_of(recognised, child, ask, now)
-        await _count(writing, question, ask, limits)
-        added: dict[str, str] = {}
-        if ask.door is not Door.NORMAL:
-            note = "after_withdrawal" if any(kind == "withdrawn" for kind, _ in basis.references) else ""
-            review = Review.about(
-                kind=str(ask.door),
-                caller=recognised.caller,
-                child=child.key,
-                exchange=ask.exchange.id,
-                record_id=request,
-                now=now,
-                days=days,
-                note=note,
-            )
-            await write_review(writing, review)
-            added["review"] = review.review_id
-        if ask.door is Door.EMERGENCY or basis.con is ConsentState.STATUTORY:
-            notice = await _owe_notice(writing, ask, child, now, days)
-            added |= {"notice": notice} if notice else {}
-        if ask.exchange.consent.get(ask.recipient.department) is ConsentCode.ONE_TIME:
-            await use_once(writing, [name for kind, name in basis.references if kind == "consent"], now)
-        row = access_row(recognised, ask, provider=provider, outcome=Outcome.RELEASED, fields=named, now=now)
+        left = await owe(writing, basis, now=now, days=days, limits=limits, request=request)
         await remember_accesses(writing, [row] if row else [])
-        return replace(draft, detail={**draft.detail, **added}) if added else None
+        return replace(draft, detail={**draft.detail, **left}) if left else None
 
     return effect
 
