@@ -15,25 +15,24 @@ from adapters.base.source import Description, Enrolment, Evaluate, Health, Inbou
 from adapters.directory import Directory
 from gateway.domain.clock import SHANGHAI, Clock, SystemClock
 from gateway.domain.exchanges import Exchange
-from gateway.domain.orders import Acknowledgement, FieldValue, Line, Order, Release, SealInfo
+from gateway.domain.orders import Acknowledgement, Line, Order, OrderLine, Release, SealInfo
 from gateway.domain.parties import Party
 from gateway.domain.vocabulary import AgeBand, Transform
-from gateway.errors import Denied, ProviderFault
-from gateway.release.reduce import reduce
+from gateway.errors import BadRequest, Denied, ProviderFault
+from gateway.release.reduce import Reducer
+from gateway.release.shift import shift_value
 from keys.envelope import seal_line
 from keys.signing import SigningKey
-
-REFERENCE = "record_id"
-"""Type of fields that cross as references: outside the signature, because the gateway rewrites them per recipient."""
 
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """Who answers: the party, its region, the key that signs its lines."""
+    """Who answers: the party, its region, the key that signs its lines, and whether it is a medical institution."""
 
     party: Party
     region: str
     signer: SigningKey
+    medical: bool = False
 
 
 class DepartmentSource:
@@ -66,12 +65,13 @@ class DepartmentSource:
         shown = {key: r for key, r in found.items() if r.region.startswith(order.regions)}
         if order.age_band is not None:
             self._hold_against(order.age_band, shown)
+        reducer = self._reducer(order, exchange)
         lines, surplus = [], 0
         for ordered in order.lines:
             key = keys.get(ordered.number)
             record = shown.get(key) if key is not None else None
             if record is not None:
-                line, dropped = self._line(order, exchange, ordered.number, ordered.subject, record)
+                line, dropped = self._line(order, reducer, ordered, record)
                 lines.append(line)
                 surplus += dropped
         answered = {line.number for line in lines}
@@ -109,28 +109,34 @@ class DepartmentSource:
             if not low <= years <= high:
                 raise Denied("age_band_contradicted")
 
-    def _line(
-        self, order: Order, exchange: Exchange, number: int, subject: str | None, record: Record
-    ) -> tuple[Line, int]:
+    def _reducer(self, order: Order, exchange: Exchange) -> Reducer:
+        today = self._clock.now().astimezone(SHANGHAI).date()
+        return Reducer(exchange, order.grants, medical=self._office.medical, age_band=order.age_band, today=today)
+
+    def _line(self, order: Order, reducer: Reducer, ordered: OrderLine, record: Record) -> tuple[Line, int]:
         """One sealed line and how many fields were held back for it."""
-        reduced = reduce(record.values, exchange=exchange, grants=order.grants)
-        values, references = parted(reduced.values, exchange)
+        shift = shift_value(self._directory.shift_key, child=record.key, purpose=order.purpose)
+        try:
+            reduced = reducer.reduce(record.values, shift=shift)
+        except BadRequest as error:
+            # What may not be in a record at all (an image, item answers) is the provider's fault, not the asker's.
+            raise ProviderFault(error.code, **error.facts) from None
         line = seal_line(
-            values,
+            reduced.values,
             grants=order.grants,
             info=SealInfo(
                 request=order.request,
-                line=number,
-                exchange=exchange.id,
+                line=ordered.number,
+                exchange=order.exchange,
                 sender=self._office.party,
                 recipient=order.recipient,
                 recipient_kid=order.recipient_key.kid,
             ),
             recipient=order.recipient_key,
             signer=self._office.signer,
-            number=number,
-            subject=subject,
-            references=references,
+            number=ordered.number,
+            subject=ordered.subject,
+            references=reduced.references,
             region=record.region[:6],
         )
         return line, reduced.surplus + record.surplus
@@ -181,9 +187,3 @@ class DepartmentSource:
         except ProviderFault as fault:
             return Health(ok=False, code=fault.code)
         return Health(ok=True)
-
-
-def parted(values: Mapping[str, FieldValue], exchange: Exchange) -> tuple[dict[str, FieldValue], dict[str, str]]:
-    """(values, references): fields of type `record_id` cross as references."""
-    references = {n: str(v) for n, v in values.items() if exchange.fields[n].type == REFERENCE}
-    return {n: v for n, v in values.items() if n not in references}, references

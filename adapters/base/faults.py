@@ -46,7 +46,6 @@ CODES: Mapping[str, Said] = MappingProxyType(
         "local_unauthorised": Said(401, "本地系统未通过验证", "the local system is not authenticated"),
         "local_request_invalid": Said(400, "本地发送请求格式有误", "the local send request is malformed"),
         "local_record_unknown": Said(404, "本部门没有该记录", "this department has no such record"),
-        "subject_unknown": Said(404, "收件部门的对照表中没有该儿童", "the recipient's directory does not know the child"),
         "field_unmapped": Said(500, "收件方未映射该字段", "the recipient maps no such field"),
         "edge_fault": Said(500, "前置机处理失败", "the edge failed"),
         "seal_refused": Said(400, "信封无法开启", "the envelope could not be opened"),

@@ -48,9 +48,12 @@ class LocalPerson:
 
 @dataclass(frozen=True, slots=True)
 class InboundLine:
-    """One opened line of an envelope. record: the local key behind its pseudonym, None for NoChild exchanges."""
+    """One opened line of an envelope. record: the local key behind its pseudonym; None where the directory does not know the child,
+    which the department settles by hand with the pseudonym (`subject`), and for NoChild exchanges, where both are None.
+    """
 
     number: int
+    subject: str | None = field(repr=False)
     record: str | None = field(repr=False)
     references: Mapping[str, str] = field(repr=False)
     values: Mapping[str, FieldValue] = field(repr=False)

@@ -25,8 +25,8 @@ from gateway.errors import ProviderFault
 Row = Mapping[str, Any]
 
 PAGE = 500
-INBOX = sa.table("jh_sjx", *(sa.column(n) for n in ("xxbh", "sx", "dah", "nr", "jssj")))
-"""Where received messages go: message number, exchange, record key, content (JSON), time of receipt."""
+INBOX = sa.table("jh_sjx", *(sa.column(n) for n in ("xxbh", "sx", "dah", "jm", "nr", "jssj")))
+"""Where received messages go: message number, exchange, record key, pseudonym of a child without a file, content (JSON), time."""
 
 
 class SqlRegister:
@@ -61,6 +61,7 @@ class SqlRegister:
                 "xxbh": f"{message.delivery}:{line.number}",
                 "sx": message.exchange,
                 "dah": line.record,
+                "jm": line.subject if line.record is None else None,
                 "nr": json.dumps(content, ensure_ascii=False),
                 "jssj": now,
             }

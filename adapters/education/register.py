@@ -73,6 +73,7 @@ class RestRegister:
                 "id": f"{message.delivery}:{line.number}",
                 "kind": message.exchange,
                 "student": line.record or "",
+                "alias": "" if line.record else line.subject or "",
                 "content": {inbound[name].local: inbound[name].write(value) for name, value in given.items()},
             }
             await self._calls.write(lambda body=body: self._post(f"{_ROOT}/messages", body))  # type: ignore[misc]

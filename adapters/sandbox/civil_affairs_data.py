@@ -16,7 +16,7 @@ SCHEMA = (
        dz text, lb text, zt text, gxrq date)""",
     "CREATE TABLE et_jhr (dah text, xh integer, xm text, gx text, dh text, zjhm text, PRIMARY KEY (dah, xh))",
     "CREATE TABLE tz_zdga (tzbh text PRIMARY KEY, dah text, jrlx text, zrbm text, fabh text, zt text, xcrq date)",
-    "CREATE TABLE jh_sjx (xxbh text PRIMARY KEY, sx text, dah text, nr text, jssj text)",
+    "CREATE TABLE jh_sjx (xxbh text PRIMARY KEY, sx text, dah text, jm text, nr text, jssj text)",
     """CREATE VIEW v_et_gx AS SELECT j.dah AS "档案编号", j.xm AS "姓名", j.xb AS "性别", j.mz AS "民族", j.csrq AS "出生日期",
        j.zjhm AS "身份证号", j.lsbh AS "临时编号", j.xzqh AS "现居住地区划", j.dz AS "现居住地址", j.lb AS "保障类别",
        j.zt AS "在册状态", j.gxrq AS "更新日期", g.xm AS "监护人姓名", g.gx AS "监护人关系", g.dh AS "监护人电话"

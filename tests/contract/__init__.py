@@ -1,0 +1,1 @@
+"""Adapters against real systems, each in a process of its own."""
