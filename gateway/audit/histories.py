@@ -1,0 +1,168 @@
+"""The secrets of one history (a child's or an actor's): tags, second sequence, detail key; and how they are kept.
+
+K (32 bytes) makes the ordinary tags: tag n = HMAC(K, "tag" | n). S makes the second sequence: tag = HMAC(S, "tag"), next S =
+HMAC(S, "next"), and only the present S is kept. D opens details. W seals the counters. K, D and W are random, wrapped once
+under a bucket key outside the database; the counters are sealed under W, so destroying the bucket destroys every copy.
+
+Rules kept here: every history has both sequences from its first entry, and its row always has the same length, so that the
+store does not tell who has protective entries; running numbers are given inside the commit transaction only.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from gateway.audit.entry import TAG_BYTES
+from gateway.store.audit import KeyRow
+from keys.buckets import BucketFile, aead_open, aead_seal
+
+KEY_BYTES = 32
+HINT_BYTES = 4
+_CACHE = 50_000
+
+Escrow = Callable[[bytes], bytes]
+"""Seals one half of S_0 to a department's public key, so that only this department opens it."""
+
+
+@dataclass(slots=True)
+class History:
+    """One generation of a history, opened. `count`: entries of the ordinary sequence so far."""
+
+    row: KeyRow = field(repr=False)
+    tag_key: bytes = field(repr=False)
+    detail_key: bytes = field(repr=False)
+    state_key: bytes = field(repr=False)
+    count: int
+    second: bytes = field(repr=False)
+
+    @property
+    def holder(self) -> bytes:
+        """Whose history: see `child_holder`, `actor_holder`."""
+        return self.row.holder
+
+    def next_tag(self) -> tuple[bytes, int]:
+        """The next tag of the ordinary sequence and its number."""
+        self.count += 1
+        return tag(self.tag_key, self.count), self.count
+
+    def next_second_tag(self) -> bytes:
+        """The next tag of the second sequence; the S that made it is forgotten."""
+        made = second_tag(self.second)
+        self.second = second_step(self.second)
+        return made
+
+    def sealed_row(self) -> KeyRow:
+        """The row as it goes back into the store."""
+        plain = self.count.to_bytes(8, "big") + self.second
+        return replace(self.row, state=aead_seal(self.state_key, plain, _binding(self.row)))
+
+
+def child_holder(point: bytes) -> bytes:
+    """A child's histories stand under its gateway pseudonym (32 bytes)."""
+    return point
+
+
+def actor_holder(name: str) -> bytes:
+    """An actor's stand under a digest of the name, so that every row looks the same."""
+    return sha256(b"runxin/audit/actor\x00" + name.encode()).digest()
+
+
+LOG_HOLDER = sha256(b"runxin/audit/log\x00").digest()
+"""The history whose detail key seals entries that are about no child."""
+
+
+def tag(key: bytes, number: int) -> bytes:
+    """HMAC-SHA256(K, "tag" | n as 8 bytes), its first 16 bytes."""
+    return hmac.digest(key, b"tag" + number.to_bytes(8, "big"), "sha256")[:TAG_BYTES]
+
+
+def second_tag(state: bytes) -> bytes:
+    """HMAC-SHA256(S, "tag"), its first 16 bytes."""
+    return hmac.digest(state, b"tag", "sha256")[:TAG_BYTES]
+
+
+def second_step(state: bytes) -> bytes:
+    """The next S."""
+    return hmac.digest(state, b"next", "sha256")
+
+
+def head_label(key: bytes, epoch: int) -> bytes:
+    """HMAC(K, "head" | epoch): where the history stands in the epoch's index. For the second sequence, under S."""
+    return hmac.digest(key, b"head" + epoch.to_bytes(8, "big"), "sha256")
+
+
+def count_label(key: bytes, epoch: int, count: int) -> bytes:
+    """HMAC(K, "count" | epoch | n): how many entries it had. The second sequence counts by its S and says n = 0."""
+    return hmac.digest(key, b"count" + epoch.to_bytes(8, "big") + count.to_bytes(8, "big"), "sha256")
+
+
+def successor_commitment(old: bytes, new: bytes) -> bytes:
+    """HMAC(K, "successor" | K'): the last entry of a generation binds the next; only who knows both sees it."""
+    return hmac.digest(old, b"successor" + new, "sha256")
+
+
+def hint(detail_key: bytes, nonce: bytes) -> bytes:
+    """Four bytes by which a key's holder recognises a detail that it (helps to) open."""
+    return hmac.digest(detail_key, b"hint" + nonce, "sha256")[:HINT_BYTES]
+
+
+def joint_key(keys: Sequence[bytes]) -> bytes:
+    """The key of a detail about several children: it opens only while every child's key lives, so erasure wins."""
+    return keys[0] if len(keys) == 1 else sha256(b"runxin/audit/joint\x00" + b"".join(keys)).digest()
+
+
+class Keeper:
+    """Opens and makes histories. Caches opened keys by their wrapped form, so an erased row is never found again.
+
+    escrow: seals the two halves of each S_0 to two departments; None where no department has been named yet.
+    """
+
+    def __init__(self, buckets: BucketFile, escrow: tuple[Escrow, Escrow] | None = None) -> None:
+        self._buckets = buckets
+        self._escrow = escrow
+        self._opened: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def open(self, row: KeyRow) -> History:
+        """Raises `GatewayFault` (`key_destroyed`, `unseal_failed`) if the keys are destroyed or were changed."""
+        keys = self._opened.get(row.wrapped)
+        if keys is None:
+            keys = self._buckets.unwrap(row.bucket, row.wrapped)
+            self._remember(row.wrapped, keys)
+        tag_key, detail_key, state_key = keys[:32], keys[32:64], keys[64:]
+        plain = aead_open(state_key, row.state, _binding(row))
+        return History(row, tag_key, detail_key, state_key, int.from_bytes(plain[:8], "big"), plain[8:])
+
+    def create(self, holder: bytes, *, generation: int, year: int) -> History:
+        """A history's first or next generation, under fresh random keys."""
+        keys = os.urandom(3 * KEY_BYTES)
+        bucket, wrapped = self._buckets.wrap(keys)
+        self._remember(wrapped, keys)
+        second = os.urandom(KEY_BYTES)
+        row = KeyRow(holder, generation, year, bucket, wrapped, b"", self._shares(second), True, False)
+        return History(row, keys[:32], keys[32:64], keys[64:], 0, second)
+
+    def forget(self, wrapped: bytes) -> None:
+        """Drop a cached key (erasure)."""
+        self._opened.pop(wrapped, None)
+
+    def _shares(self, second: bytes) -> bytes:
+        if self._escrow is None:
+            return b""
+        one = os.urandom(KEY_BYTES)
+        other = bytes(left ^ right for left, right in zip(one, second, strict=True))
+        first, last = self._escrow[0](one), self._escrow[1](other)
+        return len(first).to_bytes(2, "big") + first + last
+
+    def _remember(self, wrapped: bytes, keys: bytes) -> None:
+        self._opened[wrapped] = keys
+        if len(self._opened) > _CACHE:
+            self._opened.popitem(last=False)
+
+
+def _binding(row: KeyRow) -> bytes:
+    return b"runxin/audit/state/v1\x00" + row.holder + row.generation.to_bytes(4, "big")

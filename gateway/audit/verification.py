@@ -1,0 +1,105 @@
+"""The whole log in the database, checked against its own signed head: every leaf, every tile, every step of time.
+
+Rules kept here: the first thing that is wrong is named by its entry index; a check raises, it never answers false. Details are
+checked only by who can open them (`gateway/audit/details.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.audit.entry import read_skeleton
+from gateway.errors import BadRequest, GatewayFault
+from gateway.proofs.checkpoints import Checkpoint, verify_checkpoint
+from gateway.proofs.faults import ProofInvalid
+from gateway.proofs.merkle import HASH_BYTES, CompactRange, leaf_hash, root_of
+from gateway.proofs.notes import Verifier
+from gateway.proofs.tiles import WIDTH
+from gateway.store import audit as store
+from gateway.store.database import Database, Reading
+
+_STRIDE = 16 * WIDTH
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was checked. `entries`: how many leaves were hashed and found under the signed root."""
+
+    checkpoint: Checkpoint
+    entries: int
+
+
+async def verify_log(database: Database, log: Verifier, *, canonical: bool = True) -> Verified:
+    """Check the log in a database; live logs are checked up to the head at the start.
+
+    canonical: also re-encode every skeleton and check that time rises (slower). Raises `GatewayFault`: `log_head_invalid`,
+    `log_entry_invalid` (fact `index`), `log_tile_invalid` (facts `level`, `tile`), `log_root_invalid`.
+    """
+    async with database.read() as reading:
+        head = await store.get_head(reading)
+        if head is None:
+            raise GatewayFault("log_head_invalid")
+        try:
+            checkpoint = verify_checkpoint(head.checkpoint, log)
+        except ProofInvalid:
+            raise GatewayFault("log_head_invalid") from None
+        if checkpoint.size != head.size:
+            raise GatewayFault("log_head_invalid")
+        tree, time_us = CompactRange(), 0
+        for start in range(0, head.size, _STRIDE):
+            end = min(start + _STRIDE, head.size)
+            rows = await store.get_entries_plain(reading, start, end)
+            for offset, (index, leaf) in enumerate(rows):
+                if index != start + offset:
+                    raise GatewayFault("log_entry_invalid", index=start + offset)
+                if canonical:
+                    time_us = _require_form(leaf, index, time_us)
+            if len(rows) != end - start:
+                raise GatewayFault("log_entry_invalid", index=start + len(rows))
+            leaves = [leaf_hash(leaf) for _, leaf in rows]
+            await _require_tiles(reading, start, leaves)
+            tree = tree.extended(leaves)
+        if tree.root != checkpoint.root:
+            raise await _blame(reading, head.size, tree)
+        return Verified(checkpoint, head.size)
+
+
+def _require_form(leaf: bytes, index: int, before: int) -> int:
+    try:
+        time_us = int(read_skeleton(leaf)["t"])
+    except BadRequest:
+        raise GatewayFault("log_entry_invalid", index=index) from None
+    if time_us <= before:
+        raise GatewayFault("log_entry_invalid", index=index)
+    return time_us
+
+
+async def _require_tiles(reading: Reading, start: int, leaves: Sequence[bytes]) -> None:
+    """Each full tile must be what its entries hash to. Where they differ the tile above says which of them is wrong."""
+    numbers = range(start // WIDTH, (start + len(leaves)) // WIDTH)
+    stored = await store.get_tiles(reading, [(0, number) for number in numbers])
+    for number in numbers:
+        computed = leaves[number * WIDTH - start : (number + 1) * WIDTH - start]
+        data = stored.get((0, number), b"")
+        if data == b"".join(computed):
+            continue
+        level, place = divmod(number, WIDTH)
+        above = (await store.get_tiles(reading, [(1, level)])).get((1, level), b"")
+        claimed = above[place * HASH_BYTES : (place + 1) * HASH_BYTES]
+        tile = [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
+        if len(tile) != WIDTH or (root_of(tile) != claimed and root_of(computed) == claimed):
+            raise GatewayFault("log_tile_invalid", level=0, tile=number)
+        wrong = next(at for at, (found, kept) in enumerate(zip(computed, tile, strict=True)) if found != kept)
+        raise GatewayFault("log_entry_invalid", index=number * WIDTH + wrong)
+
+
+async def _blame(reading: Reading, size: int, tree: CompactRange) -> GatewayFault:
+    """All tiles agree with their entries, but the root does not: the fault is behind the last full tile, or everywhere.
+
+    The receipts of the last entries, and the high-water file, are what tells them apart; without them the first entry that no
+    tile covers is named where there is one.
+    """
+    del tree
+    uncovered = size // WIDTH * WIDTH
+    return GatewayFault("log_root_invalid", index=uncovered) if uncovered < size else GatewayFault("log_root_invalid")

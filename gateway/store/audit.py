@@ -1,0 +1,359 @@
+"""Reads and writes of the audit log's rows.
+
+Rules kept here: nothing commits; a batch is few statements, each for many rows, handed to the driver in one go, because the
+hops between event loop and driver cost more than the rows; the head moves only from the size that the writer saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.errors import GatewayFault
+from gateway.store.database import Reading, Writing
+
+Statement = tuple[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRow:
+    """The log's head. hashes: the compact range, encoded. checkpoint: the signed note over `size`."""
+
+    size: int
+    hashes: bytes
+    time_us: int
+    checkpoint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One entry as stored."""
+
+    index: int
+    entry_id: str
+    facets: str
+    leaf: bytes = field(repr=False)
+    hints: bytes = field(repr=False)
+    detail: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One generation of a history's keys."""
+
+    holder: bytes = field(repr=False)
+    generation: int
+    year: int
+    bucket: int
+    wrapped: bytes = field(repr=False)
+    state: bytes = field(repr=False)
+    shares: bytes = field(repr=False)
+    current: bool
+    frozen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a batch reads first: the locked head, the proofs that were new, the current keys of the holders."""
+
+    head: HeadRow | None
+    fresh: frozenset[str]
+    keys: list[KeyRow]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRows:
+    """What a batch writes. tiles: (level, number, hashes), replaced whole. before: the size that the head had."""
+
+    head: HeadRow
+    before: int
+    entries: Sequence[EntryRow]
+    tags: Sequence[tuple[bytes, int]]
+    keys: Sequence[KeyRow]
+    manifests: Sequence[tuple[int, bytes]]
+    rollups: Sequence[tuple[int, str, int]]
+    tiles: Sequence[tuple[int, int, bytes]]
+
+    def with_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> BatchRows:
+        """The same batch with the tiles that it completes."""
+        return replace(self, tiles=tiles)
+
+
+_HEAD = "SELECT size, hashes, time_us, checkpoint FROM audit_head WHERE id = 1"
+_KEY_COLUMNS = "holder, generation, year, bucket, wrapped, state, shares, current, frozen"
+_ENTRY_COLUMNS = "idx, entry_id, facets, leaf, hints, detail"
+# `current` is a reserved word in neither dialect; booleans are bound as booleans, which SQLite stores as 0 and 1.
+_PUT_KEY = (
+    f"INSERT INTO audit_keys ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
+    "ON CONFLICT (holder, generation) DO UPDATE SET state = excluded.state, current = excluded.current"
+)
+_PUT_ROLLUP = (
+    "INSERT INTO audit_rollups (hour, facets, count) VALUES (?, ?, ?) "
+    "ON CONFLICT (hour, facets) DO UPDATE SET count = audit_rollups.count + excluded.count"
+)
+_PUT_TILE = (
+    "INSERT INTO audit_tiles (level, number, hashes) VALUES (?, ?, ?) "
+    "ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"
+)
+_MOVE_HEAD = "UPDATE audit_head SET size = ?, hashes = ?, time_us = ?, checkpoint = ? WHERE id = 1 AND size = ?"
+
+
+# --- one batch ------------------------------------------------------------------------------------------------------
+
+
+async def open_batch(
+    writing: Writing, *, proofs: Sequence[str], proofs_until: int, holders: Sequence[bytes]
+) -> Opening:
+    """Lock the head, claim the proofs, read the current keys of the holders.
+
+    The lock: SQLite took its write lock at BEGIN; PostgreSQL locks the head row here, and every later statement of this
+    transaction sees what the batch before it committed.
+    """
+    lock = "" if _sqlite(writing) else " FOR UPDATE"
+    statements: list[Statement] = [(_HEAD + lock, ())]
+    if proofs:
+        values = ", ".join(["(?, ?)"] * len(proofs))
+        arguments = [part for proof in proofs for part in (proof, proofs_until)]
+        claim = f"INSERT INTO proof_jti (jti, expires_at) VALUES {values} ON CONFLICT DO NOTHING RETURNING jti"  # noqa: S608
+        statements.append((claim, arguments))
+    if holders:
+        statements.append(_keys_statement(holders))
+    answers = await _fetch(writing, statements)
+    head = answers.pop(0)
+    fresh = frozenset(str(row[0]) for row in answers.pop(0)) if proofs else frozenset()
+    keys = [_key_row(row) for row in answers.pop(0)] if holders else []
+    return Opening(HeadRow(*_plain(head[0])) if head else None, fresh, keys)
+
+
+async def current_keys(reading: Reading, holders: Sequence[bytes]) -> list[KeyRow]:
+    """The current generation of each holder that has one."""
+    (rows,) = await _fetch(reading, [_keys_statement(holders)])
+    return [_key_row(row) for row in rows]
+
+
+async def release_proofs(writing: Writing, proofs: Sequence[str]) -> None:
+    """Give back proofs whose submission failed, so that its denial can be recorded under the same proof."""
+    await _run(writing, [("DELETE FROM proof_jti WHERE jti = ?", [(proof,) for proof in proofs])])
+
+
+async def write_batch(writing: Writing, rows: BatchRows) -> None:
+    """Write a batch and move the head; `GatewayFault("log_fork")` if somebody else moved it meanwhile."""
+    statements: list[Statement] = [
+        (
+            f"INSERT INTO audit_entries ({_ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
+            [(e.index, e.entry_id, e.facets, e.leaf, e.hints, e.detail) for e in rows.entries],
+        ),
+        ("INSERT INTO audit_tags (tag, idx) VALUES (?, ?)", rows.tags),
+        (
+            _PUT_KEY,
+            [
+                (k.holder, k.generation, k.year, k.bucket, k.wrapped, k.state, k.shares, k.current, k.frozen)
+                for k in rows.keys
+            ],
+        ),
+        ("INSERT INTO audit_manifests (idx, lines) VALUES (?, ?)", rows.manifests),
+        (_PUT_ROLLUP, rows.rollups),
+        (_PUT_TILE, rows.tiles),
+    ]
+    head = rows.head
+    moved = await _run(
+        writing, statements, last=(_MOVE_HEAD, (head.size, head.hashes, head.time_us, head.checkpoint, rows.before))
+    )
+    if moved != 1:
+        raise GatewayFault("log_fork")
+
+
+async def create_head(writing: Writing, head: HeadRow) -> None:
+    """The first head of an empty log; does nothing if another worker was first."""
+    first = (
+        "INSERT INTO audit_head (id, size, hashes, time_us, checkpoint) VALUES (1, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    )
+    await _run(writing, [(first, [(head.size, head.hashes, head.time_us, head.checkpoint)])])
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+async def get_head(reading: Reading) -> HeadRow | None:
+    """The head as committed."""
+    (rows,) = await _fetch(reading, [(_HEAD, ())])
+    return HeadRow(*_plain(rows[0])) if rows else None
+
+
+async def get_entries(reading: Reading, start: int, end: int) -> list[EntryRow]:
+    """Entries with `start <= index < end`, in order."""
+    select = f"SELECT {_ENTRY_COLUMNS} FROM audit_entries WHERE idx >= ? AND idx < ? ORDER BY idx"  # noqa: S608
+    (rows,) = await _fetch(reading, [(select, (start, end))])
+    return [EntryRow(*_plain(row)) for row in rows]
+
+
+async def get_leaves(reading: Reading, start: int, end: int) -> list[bytes]:
+    """Canonical bytes of the entries with `start <= index < end`, in order."""
+    select = "SELECT leaf FROM audit_entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+    (rows,) = await _fetch(reading, [(select, (start, end))])
+    return [bytes(row[0]) for row in rows]
+
+
+async def get_entries_plain(reading: Reading, start: int, end: int) -> list[tuple[int, bytes]]:
+    """(index, canonical bytes) of the entries with `start <= index < end`, in order."""
+    select = "SELECT idx, leaf FROM audit_entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+    (rows,) = await _fetch(reading, [(select, (start, end))])
+    return [(int(index), bytes(leaf)) for index, leaf in rows]
+
+
+async def newest_cosigned(reading: Reading) -> tuple[int, bytes] | None:
+    """(size, note) of the newest checkpoint that reached the witness quorum."""
+    select = "SELECT size, note FROM audit_checkpoints WHERE quorum = ? ORDER BY size DESC LIMIT 1"
+    (rows,) = await _fetch(reading, [(select, (True,))])
+    return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
+
+
+async def find_entry(reading: Reading, entry_id: str) -> EntryRow | None:
+    """The entry of that random id."""
+    select = f"SELECT {_ENTRY_COLUMNS} FROM audit_entries WHERE entry_id = ?"  # noqa: S608
+    (rows,) = await _fetch(reading, [(select, (entry_id,))])
+    return EntryRow(*_plain(rows[0])) if rows else None
+
+
+async def page(
+    reading: Reading, *, pattern: str, start: int, end: int, limit: int, newest_first: bool
+) -> list[EntryRow]:
+    """Up to `limit` entries of an index range whose facets match a LIKE pattern; `%` matches all."""
+    order = "DESC" if newest_first else "ASC"
+    matching = "" if pattern == "%" else "AND facets LIKE ? ESCAPE '!' "
+    select = (
+        f"SELECT {_ENTRY_COLUMNS} FROM audit_entries WHERE idx >= ? AND idx < ? "  # noqa: S608
+        f"{matching}ORDER BY idx {order} LIMIT ?"
+    )
+    arguments = (start, end, *(() if pattern == "%" else (pattern,)), limit)
+    (rows,) = await _fetch(reading, [(select, arguments)])
+    return [EntryRow(*_plain(row)) for row in rows]
+
+
+async def find_tags(reading: Reading, tags: Sequence[bytes]) -> dict[bytes, int]:
+    """Entry index per tag that stands in the log."""
+    found: dict[bytes, int] = {}
+    for at in range(0, len(tags), 500):
+        some = tags[at : at + 500]
+        select = f"SELECT tag, idx FROM audit_tags WHERE tag IN ({_marks(some)})"  # noqa: S608
+        (rows,) = await _fetch(reading, [(select, some)])
+        found.update({bytes(tag): int(index) for tag, index in rows})
+    return found
+
+
+async def get_tiles(reading: Reading, places: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Stored tiles by (level, number)."""
+    select = "SELECT hashes FROM audit_tiles WHERE level = ? AND number = ?"
+    answers = await _fetch(reading, [(select, place) for place in places])
+    return {place: bytes(rows[0][0]) for place, rows in zip(places, answers, strict=True) if rows}
+
+
+async def key_generations(reading: Reading, holder: bytes) -> list[KeyRow]:
+    """Every generation of a holder's keys, oldest first."""
+    select = f"SELECT {_KEY_COLUMNS} FROM audit_keys WHERE holder = ? ORDER BY generation"  # noqa: S608
+    (rows,) = await _fetch(reading, [(select, (holder,))])
+    return [_key_row(row) for row in rows]
+
+
+async def all_current_keys(reading: Reading) -> tuple[int, list[KeyRow]]:
+    """(log size, current keys) in one consistent statement, for the epoch index."""
+    columns = ", ".join(f"k.{name}" for name in _KEY_COLUMNS.split(", "))
+    select = f"SELECT h.size, {columns} FROM audit_head h LEFT JOIN audit_keys k ON k.current = ?"  # noqa: S608
+    (rows,) = await _fetch(reading, [(select, (True,))])
+    size = int(rows[0][0]) if rows else 0
+    return size, [_key_row(row[1:]) for row in rows if row[1] is not None]
+
+
+async def get_manifest(reading: Reading, index: int) -> bytes | None:
+    """The manifest lines of a bulk entry."""
+    (rows,) = await _fetch(reading, [("SELECT lines FROM audit_manifests WHERE idx = ?", (index,))])
+    return bytes(rows[0][0]) if rows else None
+
+
+async def rollups(reading: Reading, first_hour: int, last_hour: int) -> list[tuple[int, str, int]]:
+    """(hour since 1970, facets, count) of a range of hours, both ends included."""
+    select = "SELECT hour, facets, count FROM audit_rollups WHERE hour >= ? AND hour <= ? ORDER BY hour, facets"
+    (rows,) = await _fetch(reading, [(select, (first_hour, last_hour))])
+    return [(int(hour), str(facets), int(count)) for hour, facets, count in rows]
+
+
+# --- the drivers ----------------------------------------------------------------------------------------------------
+
+
+async def durable(reading: Reading) -> bool:
+    """Whether a commit that returned is on disk: SQLite `synchronous` FULL or more, PostgreSQL `synchronous_commit` on."""
+    if _sqlite(reading):
+        (rows,) = await _fetch(reading, [("PRAGMA synchronous", ())])
+        return int(rows[0][0]) >= 2  # 2 is FULL
+    answers = await _fetch(reading, [("SHOW synchronous_commit", ()), ("SHOW fsync", ())])
+    return answers[0][0][0] not in ("off", "local") and answers[1][0][0] == "on"
+
+
+def _sqlite(reading: Reading) -> bool:
+    return reading.connection.dialect.name == "sqlite"
+
+
+async def _driver(reading: Reading) -> Any:
+    return (await reading.connection.get_raw_connection()).driver_connection
+
+
+async def _fetch(reading: Reading, statements: Sequence[Statement]) -> list[list[Any]]:
+    """Run statements and give each one's rows. SQLite: one hop to the driver's thread for all of them."""
+    driver = await _driver(reading)
+    if _sqlite(reading):
+        return list(
+            await driver._execute(lambda: [driver._conn.execute(sql, args).fetchall() for sql, args in statements])
+        )
+    answers: list[list[Any]] = []
+    async with driver.cursor(binary=True) as cursor:
+        for sql, arguments in statements:
+            await cursor.execute(_psycopg(sql), tuple(arguments))
+            answers.append(await cursor.fetchall())
+    return answers
+
+
+async def _run(writing: Writing, statements: Sequence[Statement], *, last: Statement | None = None) -> int:
+    """Run each statement for its rows, then `last` once; the number of rows that `last` changed."""
+    driver = await _driver(writing)
+    busy = [(sql, rows) for sql, rows in statements if rows]
+    if _sqlite(writing):
+
+        def work() -> int:
+            for sql, rows in busy:
+                driver._conn.executemany(sql, rows)
+            return int(driver._conn.execute(*last).rowcount) if last else 0
+
+        return int(await driver._execute(work))
+    async with driver.cursor(binary=True) as cursor:
+        for sql, rows in busy:
+            await cursor.executemany(_psycopg(sql), rows)
+        if last:
+            await cursor.execute(_psycopg(last[0]), tuple(last[1]))
+            return int(cursor.rowcount)
+    return 0
+
+
+def _psycopg(sql: str) -> str:
+    return sql.replace("%", "%%").replace("?", "%s")
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _keys_statement(holders: Sequence[bytes]) -> Statement:
+    return (
+        f"SELECT {_KEY_COLUMNS} FROM audit_keys WHERE holder IN ({_marks(holders)}) AND current = ?",  # noqa: S608
+        (*holders, True),
+    )
+
+
+def _plain(row: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
+
+
+def _key_row(row: Sequence[Any]) -> KeyRow:
+    values = _plain(row)
+    holder, generation, year, bucket, wrapped, state, shares = values[:7]
+    return KeyRow(holder, generation, year, bucket, wrapped, state, shares, bool(values[7]), bool(values[8]))
