@@ -18,8 +18,9 @@ PRIVATE = 0o600
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Put `data` in the place of the file, atomically and durably. Raises `OSError`."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    """Put `data` in the place of the file, atomically and durably, under `only_writer`. Raises `OSError`."""
+    # One fixed name: what a crashed writer left behind, perhaps a key that is to be destroyed now, goes with the next write.
+    temporary = path.with_name(f"{path.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
     with os.fdopen(descriptor, "wb") as file:
