@@ -41,16 +41,20 @@ _HOUR_US = 3_600_000_000
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One entry to write. public: `epoch` and `covers` of an index entry."""
+    """One entry to write. public: `epoch` and `covers` of an index entry. retire: holders whose K was shown outside; they go
+    on under a new generation before this entry is written.
+    """
 
     draft: EntryDraft
     public: Mapping[str, int] | None = None
+    retire: tuple[bytes, ...] = ()
 
     @property
     def holders(self) -> list[bytes]:
         """Whose histories it joins, and whose key seals its detail."""
         whose = [child_holder(child) for child in self.draft.children]
         whose += [actor_holder(actor) for actor in self.draft.actors]
+        whose += self.retire
         return whose if self.draft.children else [*whose, LOG_HOLDER]
 
 
@@ -95,7 +99,7 @@ class BatchBuilder:
     def build(self, asked: Sequence[Asked]) -> Built:
         """Number and write everything that was asked, in order."""
         written = [self._write(one) for one in asked]
-        leaves = tuple(leaf_hash(row.leaf) for row in self._entries)
+        leaves = tuple(row.hash for row in self._entries)
         tree = CompactRange.decode(self.head.size, self.head.hashes).extended(leaves)
         note = sign_checkpoint(Checkpoint(self.signer.name, tree.size, tree.root), self.signer)
         head = HeadRow(tree.size, tree.encode(), self._time_us - 1, note)
@@ -126,6 +130,9 @@ class BatchBuilder:
 
     def _write(self, asked: Asked) -> tuple[EntryRow, int]:
         draft = asked.draft
+        for holder in asked.retire:
+            if holder in self._histories:
+                self._renew(holder, self._histories[holder])
         children = [self._history(child_holder(child)) for child in draft.children]
         actors = {name: self._history(actor_holder(name)) for name in draft.actors}
         numbers: dict[str, int] = {}
@@ -158,7 +165,7 @@ class BatchBuilder:
             draft, time_us=time_us, tagging=tagging, commitment=commit_detail(salted), public=asked.public
         )
         words = facets(draft)
-        row = EntryRow(index, entry_id, words, leaf, hints, detail)
+        row = EntryRow(index, entry_id, words, leaf, leaf_hash(leaf), hints, detail)
         self._entries.append(row)
         self._tags += [(tag, index) for tag in tagging.own]
         if tagging.lines:
@@ -186,6 +193,9 @@ class BatchBuilder:
         history = self._histories.get(holder)
         if history is not None and history.row.year == self._year:
             return history
+        return self._renew(holder, history)
+
+    def _renew(self, holder: bytes, history: History | None) -> History:
         fresh = self.keeper.create(holder, generation=history.row.generation + 1 if history else 1, year=self._year)
         self._histories[holder] = fresh
         self._touch(fresh)

@@ -66,21 +66,9 @@ def write_skeleton(
 ) -> bytes:
     """The canonical bytes of the leaf.
 
-    public: `epoch` and `covers` of an index entry. Raises `ProgrammingError` if a word is not a word.
+    public: `epoch` and `covers` of an index entry. The draft has passed `require_words`.
     """
-    words = {
-        "kind": draft.kind,
-        "exchange": draft.exchange,
-        "door": draft.door or "",
-        "purpose": draft.purpose,
-        "from": draft.requester or "",
-        "to": draft.provider or "",
-        "outcome": draft.outcome,
-        "code": draft.code,
-        "policy": draft.policy_version,
-    }
-    if not all(_WORD.match(word) for word in words.values()):
-        raise ProgrammingError("a skeleton holds words only")
+    words = _words(draft)
     skeleton: dict[str, Any] = {name: str(word) for name, word in words.items() if word}
     skeleton["v"], skeleton["t"] = VERSION, time_us
     manifest = _joined(draft.manifest_root, tagging.manifest_root)
@@ -102,6 +90,30 @@ def write_skeleton(
     if len(leaf) > LONGEST_ENTRY:
         raise ProgrammingError("a skeleton is too long")
     return leaf
+
+
+def require_words(draft: EntryDraft) -> None:
+    """Refuse a draft that could not be written, before it joins a batch: `ProgrammingError`."""
+    if not all(_WORD.match(word) for word in _words(draft).values()):
+        raise ProgrammingError("a skeleton holds words only")
+    try:
+        canonical(dict(draft.detail))
+    except ValueError:
+        raise ProgrammingError("a detail holds restricted JSON only") from None
+
+
+def _words(draft: EntryDraft) -> dict[str, str]:
+    return {
+        "kind": draft.kind,
+        "exchange": draft.exchange,
+        "door": draft.door or "",
+        "purpose": draft.purpose,
+        "from": draft.requester or "",
+        "to": draft.provider or "",
+        "outcome": draft.outcome,
+        "code": draft.code,
+        "policy": draft.policy_version,
+    }
 
 
 def read_skeleton(leaf: bytes) -> dict[str, Any]:

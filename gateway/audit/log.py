@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from gateway.audit.batch import Asked, BatchBuilder, Built
+from gateway.audit.entry import require_words
 from gateway.audit.highwater import HighWater
 from gateway.audit.histories import Escrow, Keeper
 from gateway.audit.receipts import make_receipt
@@ -35,6 +36,8 @@ from gateway.store.database import Database, Writing
 from keys.buckets import BucketFile
 
 Effect = Callable[[Writing], Awaitable[EntryDraft | None]]
+Within = Callable[[Writing, int], Awaitable[None]]
+"""Runs in the batch's transaction once the entry has its index; for the log's own rows only."""
 
 LARGEST_BATCH = 512
 PROOF_MEMORY = 300
@@ -45,10 +48,10 @@ PROOF_MEMORY = 300
 class _Submission:
     """One call of `append` on its way."""
 
-    draft: EntryDraft
+    asked: Asked
     effect: Effect | None
     proof_id: str | None
-    public: Mapping[str, int] | None
+    within: Within | None
     answer: asyncio.Future[Receipt] = field(repr=False)
 
     def fail(self, error: BaseException) -> None:
@@ -142,7 +145,19 @@ class AuditLog:
         Raises `NotAuthenticated("proof_replayed")`, whatever the effect raises, or `GatewayFault("audit_unavailable")`: then
         nothing may leave.
         """
-        return await self._submit(draft, effect, proof_id, None)
+        return await self.submit(Asked(draft), effect=effect, proof_id=proof_id)
+
+    async def submit(
+        self, asked: Asked, *, effect: Effect | None = None, proof_id: str | None = None, within: Within | None = None
+    ) -> Receipt:
+        """`append` for the audit room's own entries, which may carry public numbers, retire keys and write rows of theirs."""
+        require_words(asked.draft)
+        self._require_room(asked.draft)
+        answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Submission(asked, effect, proof_id, within, answer))
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run())
+        return await answer
 
     async def receipt(self, index: int) -> Receipt:
         """The receipt of an entry with its tlog-proof. Raises `BadRequest("entry_unknown")`."""
@@ -160,20 +175,6 @@ class AuditLog:
     async def verify(self) -> Verified:
         """Check every entry of the log: see `gateway/audit/verification.py`."""
         return await verify_log(self.database, self.signer.verifier)
-
-    async def append_public(self, draft: EntryDraft, public: Mapping[str, int]) -> Receipt:
-        """An index entry, whose `epoch` and `covers` stand in the skeleton."""
-        return await self._submit(draft, None, None, public)
-
-    async def _submit(
-        self, draft: EntryDraft, effect: Effect | None, proof_id: str | None, public: Mapping[str, int] | None
-    ) -> Receipt:
-        self._require_room(draft)
-        answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Submission(draft, effect, proof_id, public, answer))
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._run())
-        return await answer
 
     def _require_room(self, draft: EntryDraft) -> None:
         if self._broken:
@@ -231,7 +232,7 @@ class AuditLog:
 
     async def _open(self, writing: Writing, batch: Sequence[_Submission]) -> Opening:
         proofs = [one.proof_id for one in batch if one.proof_id is not None]
-        holders = {holder for one in batch for holder in Asked(one.draft).holders}
+        holders = {holder for one in batch for holder in one.asked.holders}
         until = int(self._clock.now().timestamp()) + PROOF_MEMORY
         opening = await store.open_batch(
             writing, proofs=list(dict.fromkeys(proofs)), proofs_until=until, holders=list(holders)
@@ -259,7 +260,10 @@ class AuditLog:
             if one.effect is not None:
                 try:
                     async with writing.connection.begin_nested():
-                        one.draft = await one.effect(writing) or one.draft
+                        changed = await one.effect(writing)
+                    if changed is not None:
+                        require_words(changed)
+                        one.asked = replace(one.asked, draft=changed)
                 except Exception as error:
                     # Whatever it is, it concerns this submission only; its savepoint is rolled back.
                     one.fail(error)
@@ -272,21 +276,22 @@ class AuditLog:
         return alive
 
     async def _write(self, writing: Writing, opening: Opening, alive: Sequence[_Submission]) -> Built:
-        asked = [Asked(one.draft, one.public) for one in alive]
         keys = {row.holder: row for row in opening.keys}
         # An effect may have changed whom its entry is about.
-        asked_before = {holder for one in alive for holder in Asked(one.draft).holders}
-        missing = [holder for holder in asked_before if holder not in keys] if any(one.effect for one in alive) else []
+        missing = {holder for one in alive if one.effect for holder in one.asked.holders} - keys.keys()
         if missing:
-            keys |= {row.holder: row for row in await store.current_keys(writing, missing)}
+            keys |= {row.holder: row for row in await store.current_keys(writing, list(missing))}
         if opening.head is None:
             raise GatewayFault("log_head_invalid")
         builder = BatchBuilder(
             self.keeper, self.signer, opening.head, list(keys.values()), self._now_us(), escrow=self._escrow
         )
-        built = builder.build(asked)
+        built = builder.build([one.asked for one in alive])
         tiles = await grown_tiles(writing, opening.head.size, built.leaves)
         await store.write_batch(writing, built.rows.with_tiles(tiles))
+        for one, receipt in zip(alive, built.receipts, strict=True):
+            if one.within is not None:
+                await one.within(writing, receipt.index)
         return built
 
     async def _happened(self, built: Built) -> bool:
@@ -313,7 +318,7 @@ class AuditLog:
                 )
                 future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
                 future.add_done_callback(_retrieve)
-                self._waiting.appendleft(_Submission(draft, None, None, None, future))
+                self._waiting.appendleft(_Submission(Asked(draft), None, None, None, future))
 
     def _checked(self, head: HeadRow) -> CompactRange:
         try:

@@ -28,9 +28,10 @@ async def make_receipt(reading: Reading, index: int) -> Receipt:
     head = await store.get_head(reading)
     if head is None or not 0 <= index < head.size:
         raise BadRequest("entry_unknown")
-    (row,) = await store.get_entries(reading, index, index + 1) or [None]
-    if row is None:
+    rows = await store.get_entries(reading, index, index + 1)
+    if not rows:
         raise GatewayFault("log_entry_invalid", index=index)
+    row = rows[0]
     witnessed = await store.newest_cosigned(reading)
     note, state = head.checkpoint, "logged"
     if witnessed is not None and witnessed[0] > index:

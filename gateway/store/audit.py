@@ -34,6 +34,7 @@ class EntryRow:
     entry_id: str
     facets: str
     leaf: bytes = field(repr=False)
+    hash: bytes = field(repr=False)
     hints: bytes = field(repr=False)
     detail: bytes | None = field(repr=False)
 
@@ -82,7 +83,7 @@ class BatchRows:
 
 _HEAD = "SELECT size, hashes, time_us, checkpoint FROM audit_head WHERE id = 1"
 _KEY_COLUMNS = "holder, generation, year, bucket, wrapped, state, shares, current, frozen"
-_ENTRY_COLUMNS = "idx, entry_id, facets, leaf, hints, detail"
+_ENTRY_COLUMNS = "idx, entry_id, facets, leaf, hash, hints, detail"
 # `current` is a reserved word in neither dialect; booleans are bound as booleans, which SQLite stores as 0 and 1.
 _PUT_KEY = (
     f"INSERT INTO audit_keys ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
@@ -141,8 +142,8 @@ async def write_batch(writing: Writing, rows: BatchRows) -> None:
     """Write a batch and move the head; `GatewayFault("log_fork")` if somebody else moved it meanwhile."""
     statements: list[Statement] = [
         (
-            f"INSERT INTO audit_entries ({_ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
-            [(e.index, e.entry_id, e.facets, e.leaf, e.hints, e.detail) for e in rows.entries],
+            f"INSERT INTO audit_entries ({_ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            [(e.index, e.entry_id, e.facets, e.leaf, e.hash, e.hints, e.detail) for e in rows.entries],
         ),
         ("INSERT INTO audit_tags (tag, idx) VALUES (?, ?)", rows.tags),
         (
@@ -195,11 +196,11 @@ async def get_leaves(reading: Reading, start: int, end: int) -> list[bytes]:
     return [bytes(row[0]) for row in rows]
 
 
-async def get_entries_plain(reading: Reading, start: int, end: int) -> list[tuple[int, bytes]]:
-    """(index, canonical bytes) of the entries with `start <= index < end`, in order."""
-    select = "SELECT idx, leaf FROM audit_entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+async def get_hashed_leaves(reading: Reading, start: int, end: int) -> list[tuple[int, bytes, bytes]]:
+    """(index, canonical bytes, stored leaf hash) of the entries with `start <= index < end`, in order."""
+    select = "SELECT idx, leaf, hash FROM audit_entries WHERE idx >= ? AND idx < ? ORDER BY idx"
     (rows,) = await _fetch(reading, [(select, (start, end))])
-    return [(int(index), bytes(leaf)) for index, leaf in rows]
+    return [(int(index), bytes(leaf), bytes(kept)) for index, leaf, kept in rows]
 
 
 async def newest_cosigned(reading: Reading) -> tuple[int, bytes] | None:
@@ -263,6 +264,33 @@ async def all_current_keys(reading: Reading) -> tuple[int, list[KeyRow]]:
     (rows,) = await _fetch(reading, [(select, (True,))])
     size = int(rows[0][0]) if rows else 0
     return size, [_key_row(row[1:]) for row in rows if row[1] is not None]
+
+
+async def all_keys(reading: Reading) -> list[KeyRow]:
+    """Every generation of every history, for finding whose key opens a detail."""
+    (rows,) = await _fetch(reading, [(f"SELECT {_KEY_COLUMNS} FROM audit_keys", ())])  # noqa: S608
+    return [_key_row(row) for row in rows]
+
+
+async def put_epoch(writing: Writing, epoch: int, index: int, covers: int, lines: bytes) -> None:
+    """Keep an index's lines, in the transaction of its entry; only the last two epochs' lines are kept."""
+    put = "INSERT INTO audit_epochs (epoch, idx, covers, lines) VALUES (?, ?, ?, ?)"
+    drop = "DELETE FROM audit_epochs WHERE epoch < ?"
+    await _run(writing, [(put, [(epoch, index, covers, lines)]), (drop, [(epoch - 1,)])])
+
+
+async def newest_epoch(reading: Reading) -> tuple[int, int, int, bytes] | None:
+    """(epoch, index of its entry, size it covers, lines) of the newest index."""
+    select = "SELECT epoch, idx, covers, lines FROM audit_epochs ORDER BY epoch DESC LIMIT 1"
+    (rows,) = await _fetch(reading, [(select, ())])
+    return (int(rows[0][0]), int(rows[0][1]), int(rows[0][2]), bytes(rows[0][3])) if rows else None
+
+
+async def first_at(reading: Reading, time_us: int, size: int) -> int:
+    """The first index whose entry is not older than `time_us`; `size` if there is none. Entry ids begin with the time."""
+    select = "SELECT idx FROM audit_entries WHERE entry_id >= ? ORDER BY entry_id LIMIT 1"
+    (rows,) = await _fetch(reading, [(select, (f"{max(time_us, 0):014x}",))])
+    return int(rows[0][0]) if rows else size
 
 
 async def get_manifest(reading: Reading, index: int) -> bytes | None:

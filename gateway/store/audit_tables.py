@@ -26,7 +26,7 @@ audit_head = Table(
 )
 
 # `entry_id` begins with its time, so that its index grows at one end. `detail`: nonce, ciphertext, tag; NULL once erased.
-# `hints`: four bytes per child, by which a holder of the child's key finds what it opens.
+# `hash`: the leaf hash, which names a changed entry before its tile is full. `hints`: four bytes per child, by which a holder of the child's key finds what it opens.
 audit_entries = Table(
     "audit_entries",
     metadata,
@@ -34,6 +34,7 @@ audit_entries = Table(
     Column("entry_id", String(32), nullable=False, unique=True),
     Column("facets", String(200), nullable=False),
     Column("leaf", LargeBinary, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
     Column("hints", LargeBinary, nullable=False),
     Column("detail", LargeBinary),
 )
