@@ -1,0 +1,105 @@
+"""The gateway's side of an edge: sends a signed order, reads the release that comes back.
+
+Rules kept here: a bounded wait and a bounded answer; whatever goes wrong becomes a `ProviderFault` with a stable code that
+names the edge, never what it said; an order is not repeated, because the caller may ask again and each ask is recorded.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from typing import Protocol
+
+import httpx2
+
+from gateway.domain.canonical import canonical
+from gateway.domain.orders import Order, Release
+from gateway.domain.parties import Party
+from gateway.errors import BadRequest, Denied, ProviderFault
+from gateway.release.wire import release_from_wire, to_wire
+from keys.signing import SigningKey
+
+ANSWER_AT_MOST = 4 * 1024 * 1024
+PASSED_ON = frozenset({"age_band_contradicted"})
+
+
+class Reachable(Protocol):
+    """A registered edge: where it listens and for whom it speaks."""
+
+    @property
+    def party(self) -> Party:
+        """Organisation and department."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Base URL."""
+        ...
+
+
+class RemoteEdge:
+    """One provider behind its edge."""
+
+    def __init__(self, edge: Reachable, client: httpx2.AsyncClient, key: SigningKey, timeout: float) -> None:
+        self._edge = edge
+        self._client = client
+        self._key = key
+        self._timeout = timeout
+
+    async def fetch(self, order: Order) -> Release:
+        """The release for this order, unchecked.
+
+        Raises `ProviderFault`: provider_timeout, provider_unavailable, provider_garbage, provider_too_much,
+        provider_refused; `Denied("age_band_contradicted")` where the provider's register contradicts the band.
+        """
+        body = canonical(to_wire(order))
+        headers = {
+            "content-type": "application/json",
+            "order-signature": base64.urlsafe_b64encode(self._key.sign(body)).decode("ascii").rstrip("="),
+        }
+        edge = self._edge.party.text
+        try:
+            response = await self._client.post(
+                f"{self._edge.url}/v1/orders", content=body, headers=headers, timeout=self._timeout
+            )
+        except httpx2.TimeoutException as error:
+            raise ProviderFault("provider_timeout", edge=edge) from error
+        except httpx2.HTTPError as error:
+            raise ProviderFault("provider_unavailable", edge=edge) from error
+        if len(response.content) > ANSWER_AT_MOST:
+            raise ProviderFault("provider_too_much", edge=edge)
+        if response.status_code != httpx2.codes.OK:
+            raise self._refusal(response)
+        try:
+            return release_from_wire(json.loads(response.content))
+        except (BadRequest, ValueError, RecursionError) as error:
+            raise ProviderFault("provider_garbage", edge=edge) from error
+
+    def _refusal(self, response: httpx2.Response) -> ProviderFault | Denied:
+        code = ""
+        with contextlib.suppress(ValueError, AttributeError, RecursionError):
+            code = str(json.loads(response.content).get("code", ""))
+        if code in PASSED_ON:
+            return Denied(code)
+        if code in ("provider_timeout", "provider_unavailable", "provider_garbage", "provider_too_much"):
+            return ProviderFault(code, edge=self._edge.party.text)
+        return ProviderFault("provider_refused", edge=self._edge.party.text)
+
+
+class RemoteEdges:
+    """Reaches every registered edge over one connection pool."""
+
+    def __init__(self, key: SigningKey, *, timeout: float, client: httpx2.AsyncClient | None = None) -> None:
+        self._key = key
+        self._timeout = timeout
+        limits = httpx2.Limits(max_connections=128, max_keepalive_connections=64)
+        self._client = client or httpx2.AsyncClient(limits=limits, trust_env=False)
+
+    def at(self, edge: Reachable) -> RemoteEdge:
+        """The provider behind a registered edge."""
+        return RemoteEdge(edge, self._client, self._key, self._timeout)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._client.aclose()

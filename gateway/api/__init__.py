@@ -1,0 +1,1 @@
+"""The machine door: thin routes, strict schemas, problem documents. It decides nothing."""

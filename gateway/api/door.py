@@ -1,0 +1,132 @@
+"""What every route of the machine door does around its flow: bounded raw body, receipt headers, problems, roll-ups.
+
+Rules kept here: the body reaches a flow as the bytes that arrived; nobody parses it before it is authenticated; a refusal
+before authentication is counted per source and minute and never recorded per request; nothing of a request is logged but
+its route, status, code and duration.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import Request, Response
+
+from gateway.api.patience import Patience
+from gateway.api.problems import MEDIA_TYPE, problem
+from gateway.domain.entries import Receipt
+from gateway.errors import BadRequest, GatewayError, GatewayFault, NotAuthenticated
+from gateway.flows.house import House
+from gateway.flows.requests import SignedRequest
+from gateway.observe import REFUSALS, REQUESTS, SECONDS, log
+
+BODY_AT_MOST = 8 * 1024 * 1024
+Handler = Callable[[House, SignedRequest], Awaitable[Response]]
+
+
+async def serve(request: Request, route: str, handler: Handler) -> Response:
+    """Run one flow behind the door; whatever it raises becomes a problem document."""
+    started = time.perf_counter()
+    house: House = request.app.state.house
+    patience: Patience = request.app.state.patience
+    source = request.client.host if request.client else ""
+    try:
+        patience.require(source)
+        signed = SignedRequest(
+            method=request.method,
+            path=request.url.path,
+            headers=_headers(request),
+            body=await _raw_body(request),
+            source=source,
+        )
+        response = await handler(house, signed)
+    except NotAuthenticated as error:
+        patience.count(source)
+        house.refusals.note(source, error.code, now=int(time.time()))
+        response = refusal(error)
+    except GatewayError as error:
+        response = refusal(error)
+    except Exception as error:
+        # Anything that is not ours: its kind to the operator, nothing to the caller.
+        log.error("unexpected", route=route, exc_info=error)
+        response = refusal(GatewayFault("internal"))
+    REQUESTS.labels(route, str(response.status_code)).inc()
+    SECONDS.labels(route).observe(time.perf_counter() - started)
+    return response
+
+
+def refusal(error: GatewayError) -> Response:
+    """The problem document of an error."""
+    status, document = problem(error)
+    REFUSALS.labels(document["code"]).inc()
+    headers = {"Cache-Control": "no-store"}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'DPoP algs="EdDSA"'
+    if status in (429, 503):
+        headers["Retry-After"] = "60" if status == 429 else "5"
+    return Response(json.dumps(document, ensure_ascii=False), status, headers, MEDIA_TYPE)
+
+
+def answer(body: bytes, receipt: Receipt | None = None, status: int = 200) -> Response:
+    """The exact body bytes, with the receipt in headers."""
+    headers = {"Cache-Control": "no-store"}
+    if receipt is not None:
+        headers["Audit-Receipt"] = receipt.header
+        headers["Audit-Salt"] = f"{_base64(receipt.request_salt)}.{_base64(receipt.answer_salt)}"
+    return Response(body, status, headers, "application/json")
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """Header names in lower case; a header sent twice is refused where it matters, because two readers might differ."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in request.headers.raw:
+        name = raw_name.decode("latin-1")
+        if name in found and name in _SINGLE:
+            raise NotAuthenticated("proof_invalid")
+        found[name] = raw_value.decode("latin-1")
+    return found
+
+
+_SINGLE = frozenset({"authorization", "dpop", "officer-assertion", "content-type", "idempotency-key"})
+
+
+async def _raw_body(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdigit() or int(declared) > BODY_AT_MOST:
+        raise BadRequest("body_too_large")
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BODY_AT_MOST:
+            raise BadRequest("body_too_large")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def require_json(signed: SignedRequest) -> None:
+    """`application/json` only; a browser form cannot be made to speak to this door."""
+    if signed.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise BadRequest("media_type")
+
+
+def described(model: type[Any], summary: str) -> dict[str, Any]:
+    """OpenAPI for a route whose body is read raw."""
+    return {
+        "summary": summary,
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": model.model_json_schema(ref_template="#/components/schemas/{model}")}
+            },
+        },
+        "responses": {
+            "default": {"description": "Problem document (RFC 9457)", "content": {MEDIA_TYPE: {}}},
+        },
+    }

@@ -1,0 +1,233 @@
+"""The only place that names concrete classes: opens the premises, builds the house, puts the doors in front of it.
+
+Rules kept here: rooms open in the order in which they need each other and close in reverse; self-tests run before anything;
+signing keys lie wrapped under the root key and never in clear; whatever is wrong at start stops the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from adapters.remote import RemoteEdges
+from gateway.api.patience import Patience
+from gateway.api.routes import not_found, router
+from gateway.audit.highwater import HighWater
+from gateway.audit.histories import Escrow
+from gateway.audit.log import AuditLog
+from gateway.consent.basis import BasisFinder
+from gateway.domain.clock import SystemClock
+from gateway.domain.parties import Party
+from gateway.domain.vocabulary import Department
+from gateway.errors import GatewayError, GatewayFault
+from gateway.flows.house import House
+from gateway.flows.refusals import Refusals
+from gateway.flows.upkeep import roll_up, upkeep
+from gateway.identity.authenticate import Authenticator
+from gateway.identity.token_endpoint import TokenEndpoint
+from gateway.observe import configure, log, serve_metrics
+from gateway.proofs.notes import Signer
+from gateway.settings import Settings
+from gateway.store.database import Database
+from gateway.store.registry import Registry
+from keys.buckets import BucketFile
+from keys.providers import RootKey, create_root_file, open_root_environment, open_root_file
+from keys.ring import KeyRing
+from keys.sealing_keys import seal_bytes
+from keys.selftest import run as run_selftest
+from keys.signing import SigningKey
+from policies.book import PolicyBook
+
+UPKEEP_SECONDS = 5.0
+SIGNING_KEYS = ("token", "order", "log")
+
+
+# --- premises: what lies in the data folder ---------------------------------------------------------------------------
+
+
+def found_premises(settings: Settings) -> None:
+    """Make a new data folder: root key, signing keys, folders. Raises `FileExistsError` where one is."""
+    settings.data.mkdir(mode=0o700, parents=True)
+    (settings.data / "keys").mkdir(mode=0o700)
+    if settings.root_key == "file":
+        root = create_root_file(settings.data / "keys" / "root.json", settings.root_passphrase.get_secret_value())
+    else:
+        root = open_root_environment()
+    wrapped = {
+        name: b64encode(root.wrap(SigningKey.generate().pem(), binding=f"signing|{name}".encode())).decode()
+        for name in SIGNING_KEYS
+    }
+    wrapped["source"] = b64encode(root.wrap(os.urandom(32), binding=b"signing|source")).decode()
+    path = settings.data / "keys" / "signing.json"
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(wrapped, file)
+
+
+def open_root(settings: Settings) -> RootKey:
+    """The root key from where the settings say."""
+    if settings.root_key == "env":
+        return open_root_environment()
+    return open_root_file(settings.data / "keys" / "root.json", settings.root_passphrase.get_secret_value())
+
+
+def _wrapped(settings: Settings, root: RootKey, name: str) -> bytes:
+    path = settings.data / "keys" / "signing.json"
+    if not path.exists():
+        raise GatewayFault("premises_missing")
+    wrapped = json.loads(path.read_text("ascii"))
+    key: bytes = root.unwrap(b64decode(wrapped[name]), binding=f"signing|{name}".encode())
+    return key
+
+
+def signing_key(settings: Settings, root: RootKey, name: str) -> SigningKey:
+    """One of the gateway's own signing keys: `token`, `order` or `log`."""
+    return SigningKey.from_pem(_wrapped(settings, root, name))
+
+
+def log_signer(settings: Settings, root: RootKey) -> Signer:
+    """The signer of the audit log; its name is the log's origin."""
+    key = signing_key(settings, root, "log")
+    return Signer(settings.origin, key.verify_key.public, key.sign)
+
+
+# --- the house ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[House]:
+    """The rooms, open. Raises `GatewayFault` where something does not hold (keys, log head, self-test)."""
+    run_selftest()
+    clock = SystemClock()
+    root = open_root(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        database = Database(settings.database_url)
+        stack.push_async_callback(database.close)
+        await database.create_schema()
+        registry = Registry()
+        async with database.read() as reading:
+            await registry.refresh(reading)
+        audit = AuditLog(
+            database,
+            signer=log_signer(settings, root),
+            buckets=BucketFile.open(settings.data / "keys" / "buckets.json", root),
+            high_water=HighWater(settings.data / "high-water"),
+            clock=clock,
+            escrow=_escrow(settings, registry),
+            room=lambda: shutil.disk_usage(settings.data).free,
+            reserve=settings.disk_reserve_mib * 1024 * 1024,
+        )
+        await audit.start()
+        stack.push_async_callback(audit.close)
+        order_key = signing_key(settings, root, "order")
+        edges = RemoteEdges(order_key, timeout=settings.order_timeout)
+        stack.push_async_callback(edges.close)
+        authenticator = Authenticator(
+            issuer=settings.issuer, registry=registry, clock=clock, token_key=signing_key(settings, root, "token")
+        )
+        yield House(
+            clock=clock,
+            database=database,
+            registry=registry,
+            authenticator=authenticator,
+            token_endpoint=TokenEndpoint(
+                issuer=settings.issuer,
+                tokens=authenticator.tokens,
+                registry=registry,
+                database=database,
+                clock=clock,
+            ),
+            refusals=Refusals(key=_wrapped(settings, root, "source")),
+            ring=KeyRing.open(settings.data / "keys", root),
+            book=PolicyBook.open(settings.policies, clock=clock) if settings.policies else PolicyBook.open(clock=clock),
+            basis=BasisFinder(clock),
+            log=audit,
+            providers=edges,
+            order_key=order_key,
+            issuer=settings.issuer,
+            embedded_may_serve_sensitive=settings.embedded_may_serve_sensitive,
+        )
+
+
+def _escrow(settings: Settings, registry: Registry) -> tuple[Escrow, Escrow] | None:
+    """Two departments hold the halves of every protective history's first key (DESIGN section 8)."""
+    if not settings.protective_escrow:
+        return None
+    first, second = (_seals_to(registry, text) for text in settings.protective_escrow)
+    return first, second
+
+
+def _seals_to(registry: Registry, text: str) -> Escrow:
+    code, _, department = text.partition("/")
+    party = Party(code, Department(department))
+
+    def seal(half: bytes) -> bytes:
+        return seal_bytes(registry.sealing_key(party), half, b"runxin/protective-half")
+
+    return seal
+
+
+# --- the doors ------------------------------------------------------------------------------------------------------------
+
+
+def build(settings: Settings) -> FastAPI:
+    """The ASGI application of one worker."""
+    configure(settings.log_level)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened(settings) as house:
+            app.state.house = house
+            app.state.patience = Patience()
+            keeper = asyncio.create_task(_keep_up(house))
+            if settings.metrics_port:
+                serve_metrics(settings.host, settings.metrics_port)
+            log.info("ready", version=house.book.version, address=settings.issuer)
+            try:
+                yield
+            finally:
+                keeper.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await keeper
+                await roll_up(house, close=True)
+
+    # The API description loads nothing from outside: no bundled viewer, only the document.
+    app = FastAPI(
+        title="Runxin Gateway 润心网关",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+    app.include_router(router)
+    app.add_exception_handler(HTTPException, not_found)
+    return app
+
+
+async def _keep_up(house: House) -> None:
+    """Roll-ups, expired envelopes, spent proofs: small work beside the requests."""
+    while True:
+        await asyncio.sleep(UPKEEP_SECONDS)
+        try:
+            await roll_up(house)
+            await upkeep(house)
+        except GatewayError as error:
+            log.warning("upkeep failed", code=error.code)
+        except Exception as error:
+            log.error("upkeep failed", exc_info=error)
+
+
+def application() -> FastAPI:
+    """For `uvicorn gateway.app:application --factory`."""
+    return build(Settings())
+
+
+__all__ = ["application", "build", "found_premises", "log_signer", "open_root", "opened", "signing_key"]

@@ -1,0 +1,87 @@
+"""个案 and 审批: opening and closing a case, and handing in the approver's signature that opens its records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.consent import approvals as approvals_room
+from gateway.consent import cases as cases_room
+from gateway.domain.parties import Caller
+from gateway.domain.subjects import Child, Scope
+from gateway.domain.vocabulary import EntryKind
+from gateway.errors import Denied
+from gateway.flows.calendar_days import DAYS
+from gateway.flows.change import Made, change
+from gateway.flows.decide import party_named
+from gateway.flows.house import House
+from gateway.flows.query import Answer
+from gateway.flows.recognise import recognise
+from gateway.flows.requests import CaseRequest, SignedRequest
+from gateway.identity.approvals import verify_approval
+from gateway.store.basis import CaseFound, case_of, record_of
+from gateway.store.database import Reading
+
+
+async def open_case(house: House, signed: SignedRequest, read: Callable[[bytes], CaseRequest]) -> Answer:
+    """Open a case on a child. The answer holds the caller's own reference to it."""
+
+    async def make(caller: Caller, request: CaseRequest, reading: Reading) -> Made:
+        recognised = await recognise(house.ring, caller, None, request.subject, reading)
+        assert isinstance(recognised.subject, Child)
+        opened = cases_room.open_case(
+            caller,
+            recognised.subject,
+            exchanges=request.exchanges,
+            parties=[party_named(house, text) for text in request.parties],
+            region=request.region,
+            age_band=request.age_band,
+            now=house.clock.now(),
+            days=DAYS,
+            refer=house.ring_refer,
+        )
+        return Made(opened, {"case": own_reference(house, caller, "case", opened.record_id)})
+
+    return await change(house, signed, read, make, kind=EntryKind.CASE_OPENED)
+
+
+async def close_case(house: House, signed: SignedRequest, read: Callable[[bytes], str]) -> Answer:
+    """Close a case where its state allows it."""
+
+    async def make(caller: Caller, reference: str, reading: Reading) -> Made:
+        case = await case_named(reference, reading)
+        if case is None:
+            raise Denied("case_missing")
+        closed = cases_room.close_case(caller, case, now=house.clock.now(), days=DAYS)
+        return Made(closed, {"case": reference, "state": "closed"})
+
+    return await change(house, signed, read, make, kind=EntryKind.CASE_CHANGED)
+
+
+async def approve(house: House, signed: SignedRequest, read: Callable[[bytes], str]) -> Answer:
+    """Record an approver's signed statement. Whoever carries it in decides nothing; the signature does."""
+
+    async def make(caller: Caller, statement: str, reading: Reading) -> Made:
+        now = house.clock.now()
+        verified = verify_approval(statement, snapshot=house.registry.current, now=int(now.timestamp()))
+        claims = approvals_room.ApprovalClaims(
+            approver=verified.approver, subject=verified.subject, digest=verified.digest, statement=statement
+        )
+        if verified.subject.get("kind") == "limit":
+            made = approvals_room.record_limit(caller, claims, now=now, refer=house.ring_refer)
+        else:
+            case = await case_named(str(verified.subject.get("case", "")), reading)
+            made = approvals_room.record_approval(caller, claims, case, now=now, refer=house.ring_refer)
+        return Made(made, {"approval": own_reference(house, caller, "approval", made.record_id)})
+
+    return await change(house, signed, read, make, kind=EntryKind.APPROVAL, officer_required=False)
+
+
+async def case_named(reference: str, reading: Reading) -> CaseFound | None:
+    """The case behind a reference."""
+    case_id = await record_of(reading, "case", reference)
+    return await case_of(reading, case_id) if case_id else None
+
+
+def own_reference(house: House, caller: Caller, kind: str, record_id: str) -> str:
+    """What the caller's department calls a record of ours."""
+    return house.ring.reference(Scope.open(caller.party.department), kind, record_id)

@@ -1,0 +1,85 @@
+"""Everything a story needs, gathered once by `gateway/app.py`.
+
+Rules kept here: flows name rooms, never concrete stores, key files or sockets; the policy book swaps one reference when a
+version is published, and each decision reads it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.audit.log import AuditLog
+from gateway.consent.basis import BasisFinder
+from gateway.domain.clock import Clock
+from gateway.domain.orders import Order, Release
+from gateway.domain.subjects import Scope
+from gateway.flows.refusals import Refusals
+from gateway.identity.authenticate import Authenticator
+from gateway.identity.token_endpoint import TokenEndpoint
+from gateway.store.database import Database
+from gateway.store.registry import Edge, Registry
+from keys.ring import KeyRing
+from keys.signing import SigningKey
+from policies.book import PolicyBook
+from policies.catalogue import Catalogue
+
+
+class Provider(Protocol):
+    """A provider's edge as the gateway sees it."""
+
+    async def fetch(self, order: Order) -> Release:
+        """What the provider releases for this order. Raises `ProviderFault` with a stable code."""
+        ...
+
+
+class Providers(Protocol):
+    """Reaches providers' edges."""
+
+    def at(self, edge: Edge) -> Provider:
+        """The provider behind a registered edge."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The rooms, wired. issuer: the gateway's own URL as tokens and proofs name it."""
+
+    clock: Clock
+    database: Database
+    registry: Registry
+    authenticator: Authenticator
+    token_endpoint: TokenEndpoint
+    refusals: Refusals
+    ring: KeyRing
+    book: PolicyBook
+    basis: BasisFinder
+    log: AuditLog
+    providers: Providers
+    order_key: SigningKey
+    issuer: str
+    embedded_may_serve_sensitive: bool = False
+    bells: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue of the active policy version."""
+        return self.book.catalogue
+
+    def ring_refer(self, kind: str, record_id: str, scope: Scope) -> str:
+        """What the holder of a scope calls a record of ours."""
+        return self.ring.reference(scope, kind, record_id)
+
+    def wake(self, party: str) -> None:
+        """Ring for whoever waits at this party's inbox in this process."""
+        bell = self.bells.pop(party, None)
+        if bell is not None:
+            bell.set()
+
+    async def sleep_until_woken(self, party: str, seconds: float) -> None:
+        """Wait for the bell, or until the time is up."""
+        bell = self.bells.setdefault(party, asyncio.Event())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(bell.wait(), seconds)

@@ -1,0 +1,125 @@
+"""What anybody may check (receipts, checkpoint, tiles, keys), and what an auditor may ask; an auditor's look is an entry."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+
+from gateway.audit.inspection import child_history, entries_page
+from gateway.audit.receipts import make_receipt
+from gateway.audit.tree import read_path
+from gateway.domain.canonical import canonical
+from gateway.domain.subjects import Child
+from gateway.domain.vocabulary import EntryKind, Outcome
+from gateway.errors import BadRequest, Denied, GatewayFault
+from gateway.flows.account import Account, recorded
+from gateway.flows.house import House
+from gateway.flows.query import Answer
+from gateway.flows.recognise import recognise
+from gateway.flows.requests import EntriesRequest, HistoryRequest, SignedRequest
+from gateway.store.audit import get_head
+from keys.selftest import report
+
+AUDITOR = "auditor"
+
+
+async def receipt(house: House, index: int) -> bytes:
+    """The leaf of an entry and its tlog-proof. `BadRequest("entry_unknown")`."""
+    async with house.database.read() as reading:
+        made = await make_receipt(reading, index)
+    return canonical(
+        {
+            "origin": made.origin,
+            "index": made.index,
+            "size": made.size,
+            "state": made.state,
+            "leaf": base64.b64encode(made.leaf).decode(),
+            "proof": made.proof,
+        }
+    )
+
+
+async def checkpoint(house: House) -> bytes:
+    """The newest signed tree head, C2SP form."""
+    async with house.database.read() as reading:
+        head = await get_head(reading)
+    if head is None:
+        raise GatewayFault("log_head_invalid")
+    return head.checkpoint
+
+
+async def tile(house: House, path: str) -> bytes:
+    """A tile or an entry bundle by its C2SP path. `BadRequest("not_found")`."""
+    async with house.database.read() as reading:
+        found: bytes = await read_path(reading, path)
+    return found
+
+
+async def sender_key(house: House, kid: str) -> bytes:
+    """A sender's public key and the log entry that announced it. `BadRequest("not_found")`."""
+    async with house.database.read() as reading:
+        await house.registry.refresh(reading)
+    key = house.registry.find_sender_key(kid)
+    if key is None:
+        raise BadRequest("not_found")
+    body: dict[str, object] = {"kid": key.kid, "party": key.party.text, "active": key.active, "jwk": key.jwk}
+    if key.entry_index is not None:
+        body["entry"] = key.entry_index
+    return canonical(body)
+
+
+async def suites(house: House, signed: SignedRequest) -> bytes:
+    """Every algorithm with provider, version and the result of its known-answer test."""
+    from gateway.flows.inbox import spend_proof
+
+    async with house.database.read() as reading:
+        authenticated = await house.authenticator.authenticate(
+            signed.method, signed.path, signed.headers, signed.body, officer_required=False, reading=reading
+        )
+    await spend_proof(house, authenticated.proof_id)
+    return json.dumps(report(), ensure_ascii=False).encode()
+
+
+async def entries(house: House, signed: SignedRequest, read: Callable[[bytes], EntriesRequest]) -> Answer:
+    """Entries by keyset. Skeletons only: they link nobody."""
+    async with house.database.read() as reading:
+        authenticated = await house.authenticator.authenticate(
+            signed.method, signed.path, signed.headers, signed.body, officer_required=True, reading=reading
+        )
+        account = Account(EntryKind.AUDIT_QUERY, authenticated.caller, authenticated.proof_id)
+        async with recorded(house.log, account):
+            require_auditor(account)
+            request = read(signed.body)
+            page = await entries_page(reading, after=request.after, limit=request.limit)
+            account.references["looked_at"] = f"entries after {request.after}"
+    body = canonical({"entries": [{"index": row.index, "leaf": row.leaf.decode()} for row in page]})
+    async with recorded(house.log, account):
+        made = await house.log.append(account.draft(Outcome.DONE, answer=body), proof_id=account.proof_id)
+    return Answer(body, made)
+
+
+async def history(house: House, signed: SignedRequest, read: Callable[[bytes], HistoryRequest]) -> Answer:
+    """A child's whole history: the indexes of its entries, oldest first, with the opened details."""
+    async with house.database.read() as reading:
+        authenticated = await house.authenticator.authenticate(
+            signed.method, signed.path, signed.headers, signed.body, officer_required=True, reading=reading
+        )
+        account = Account(EntryKind.AUDIT_QUERY, authenticated.caller, authenticated.proof_id)
+        async with recorded(house.log, account):
+            require_auditor(account)
+            recognised = await recognise(house.ring, account.caller, None, read(signed.body).subject, reading)
+            assert isinstance(recognised.subject, Child)
+            account.children = (recognised.subject.key,)
+            found = await child_history(house.log, reading, recognised.subject.key)
+    body = canonical({"entries": found})
+    async with recorded(house.log, account):
+        made = await house.log.append(account.draft(Outcome.DONE, answer=body), proof_id=account.proof_id)
+    return Answer(body, made)
+
+
+def require_auditor(account: Account) -> None:
+    """Auditors act in the function `auditor`; nobody else sees what others did."""
+    officer = account.caller.officer
+    if officer is None or officer.function != AUDITOR:
+        raise Denied("auditor_only")

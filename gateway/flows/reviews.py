@@ -1,0 +1,60 @@
+"""复核: the open tasks of a department, and closing one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC
+
+from gateway.consent import reviews as reviews_room
+from gateway.domain.canonical import canonical
+from gateway.domain.parties import Caller
+from gateway.domain.vocabulary import EntryKind
+from gateway.errors import Denied
+from gateway.flows.change import Made, change
+from gateway.flows.house import House
+from gateway.flows.inbox import spend_proof
+from gateway.flows.query import Answer
+from gateway.flows.requests import SignedRequest
+from gateway.store.basis import moment
+from gateway.store.basis_lists import load_review
+from gateway.store.database import Reading
+
+
+async def waiting(house: House, signed: SignedRequest) -> bytes:
+    """Open tasks of the caller's party, most urgent first. A task names no child."""
+    async with house.database.read() as reading:
+        authenticated = await house.authenticator.authenticate(
+            signed.method, signed.path, signed.headers, signed.body, officer_required=True, reading=reading
+        )
+        found = await reviews_room.open_reviews(reading, authenticated.caller.party.text)
+    await spend_proof(house, authenticated.proof_id)
+    return canonical(
+        {
+            "reviews": [
+                {
+                    "review": review.review_id,
+                    "kind": review.kind,
+                    "exchange": review.exchange,
+                    "opened": moment(review.opened).astimezone(UTC).isoformat(),
+                    "due": moment(review.due).astimezone(UTC).isoformat(),
+                }
+                for review in found
+            ]
+        }
+    )
+
+
+async def close(house: House, signed: SignedRequest, read: Callable[[bytes], tuple[str, str]]) -> Answer:
+    """Close a task with a finding. Nobody reviews himself."""
+
+    async def make(caller: Caller, request: tuple[str, str], reading: Reading) -> Made:
+        name, finding = request
+        review = await load_review(reading, name)
+        if review is None:
+            raise Denied("review_party")
+        closed = reviews_room.close_review(
+            caller, review, "justified" if finding == "justified" else "unjustified", now=house.clock.now()
+        )
+        return Made(closed, {"review": name, "state": "closed", "finding": finding})
+
+    return await change(house, signed, read, make, kind=EntryKind.REVIEW_CLOSED)

@@ -1,0 +1,53 @@
+"""Step (6), first half: pseudonyms and record references from the provider's scope into the caller's.
+
+Rules kept here: line by line as ordered; a provider that answers another child than the one ordered, twice, or a line that
+nobody ordered, is at fault; a record reference crosses only as HMAC under the recipient scope's reference key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.domain.exchanges import Exchange
+from gateway.domain.orders import Line, Order, Release
+from gateway.domain.permits import Permit
+from gateway.domain.subjects import Child, Scope
+from gateway.errors import ProviderFault
+from gateway.flows.recognise import name_for, scope_of
+from keys.ring import KeyRing
+
+
+def translate_lines(ring: KeyRing, release: Release, order: Order, permit: Permit) -> Release:
+    """The release with subjects and references as the caller knows them.
+
+    Raises `ProviderFault` (`release_lines`, `release_subject`) where the provider did not keep to the order.
+    """
+    ordered = {line.number: line.subject for line in order.lines}
+    if release.request != order.request or release.exchange != order.exchange or release.provider != order.provider:
+        raise ProviderFault("release_lines", edge=order.provider.text)
+    numbers = [line.number for line in release.lines] + list(release.missing)
+    if sorted(numbers) != sorted(ordered):
+        raise ProviderFault("release_lines", edge=order.provider.text)
+    subject = permit.basis.recognised.subject
+    exchange = permit.basis.ask.exchange
+    target = scope_of(order.recipient.department, exchange)
+    lines = []
+    for line in release.lines:
+        if line.subject != ordered[line.number]:
+            raise ProviderFault("release_subject", edge=order.provider.text)
+        name = name_for(ring, subject, target) if isinstance(subject, Child) else None
+        lines.append(
+            replace(line, subject=name, references=cross_references(ring, line, exchange, target, order.provider.text))
+        )
+    return replace(release, lines=tuple(lines))
+
+
+def cross_references(ring: KeyRing, line: Line, exchange: Exchange, target: Scope, holder: str) -> dict[str, str]:
+    """Record ids in the recipient's form. holder: whose ids they are, so that equal ids of two holders stay apart."""
+    crossed = {}
+    for name, value in line.references.items():
+        field = exchange.fields.get(name)
+        if field is None or field.type != "record_id":
+            raise ProviderFault("release_reference", field=name, edge=holder)
+        crossed[name] = ring.reference(target, name.removesuffix("_id"), f"{holder}|{value}")
+    return crossed
