@@ -68,8 +68,7 @@ def seal_line(
     content_key = b""
     if any(grants[name].sealed for name in values):
         content_key = os.urandom(CONTENT_KEY_BYTES)
-        key = public(recipient.suite, recipient.public_key)
-        encapsulation = SUITES[recipient.suite].encrypt(content_key, key, bound)
+        encapsulation = _encapsulate(content_key, recipient, bound)
     for name, value in values.items():
         cell = (
             _seal(content_key, name, value, bound) if grants[name].sealed else PlainValue(value, os.urandom(SALT_BYTES))
@@ -198,6 +197,16 @@ def _open(content_key: bytes, name: str, cell: SealedValue, bound: bytes) -> Fie
 def _field_key(content_key: bytes, name: str) -> bytes:
     # The content key is uniform, so HKDF's extraction is not needed (RFC 5869 section 3.3).
     return HKDFExpand(SHA256(), CONTENT_KEY_BYTES, _FIELD_LABEL + name.encode("utf-8")).derive(content_key)
+
+
+def _encapsulate(content_key: bytes, recipient: SealingKey, bound: bytes) -> bytes:
+    key = public(recipient.suite, recipient.public_key)
+    try:
+        return SUITES[recipient.suite].encrypt(content_key, key, bound)
+    except (
+        ValueError
+    ):  # A point of small order gives everybody the same secret, and the library refuses it (RFC 9180 7.1.4).
+        raise BadRequest("sealing_key_invalid") from None
 
 
 def _content_key(sealing: Sealing, pair: SealingPair, bound: bytes) -> bytes:

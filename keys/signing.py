@@ -28,10 +28,25 @@ from gateway.errors import BadRequest, GatewayFault
 
 PUBLIC_BYTES = 32
 SIGNATURE_BYTES = 64
+# The encodings of the eight points of small order, canonical and not. Under such a "key" one signature fits many messages,
+# so whoever enrols it could deny everything (RFC 8032 leaves this open; libraries differ).
+_SMALL_ORDER = frozenset(
+    bytes.fromhex(low) + bytes([high | sign])
+    for low, high in (
+        ("00" * 31, 0x00),
+        ("01" + "00" * 30, 0x00),
+        ("ec" + "ff" * 30, 0x7F),
+        ("ed" + "ff" * 30, 0x7F),
+        ("ee" + "ff" * 30, 0x7F),
+        ("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc", 0x05),
+        ("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03", 0x7A),
+    )
+    for sign in (0x00, 0x80)
+)
 
 
 class VerifyKey:
-    """A public Ed25519 key. public: 32 raw bytes; another length or an undecodable key is `BadRequest("key_invalid")`."""
+    """A public Ed25519 key. public: 32 raw bytes; another length or a point of small order is `BadRequest("key_invalid")`."""
 
     __slots__ = ("_key", "public", "thumbprint")
 
@@ -40,6 +55,8 @@ class VerifyKey:
             self._key = Ed25519PublicKey.from_public_bytes(public)
         except (ValueError, TypeError):
             raise BadRequest("key_invalid") from None
+        if public in _SMALL_ORDER:
+            raise BadRequest("key_invalid")
         self.public = bytes(public)
         self.thumbprint = thumbprint(self.public)
 
