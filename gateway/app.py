@@ -41,7 +41,7 @@ from gateway.store.registry import Registry
 from keys.buckets import BucketFile
 from keys.providers import RootKey, create_root_file, open_root_environment, open_root_file
 from keys.ring import KeyRing
-from keys.sealing_keys import seal_bytes
+from keys.sealed_bytes import seal_bytes
 from keys.selftest import run as run_selftest
 from keys.signing import SigningKey
 from policies.book import PolicyBook
