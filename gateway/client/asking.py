@@ -21,7 +21,7 @@ from gateway.domain.parties import Party
 from gateway.domain.vocabulary import Door
 from gateway.errors import BadRequest
 from gateway.release.wire import line_from_wire, party_from_wire
-from gateway.release.wire_reading import listing, text
+from gateway.release.wire_reading import MAX_LINES, listing, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def ask(
     try:
         request, policy = text(document.get("request"), "request"), text(document.get("policy"), "policy")
         provider = party_from_wire(document.get("provider"))
-        lines = listing(document.get("lines"), "lines", line_from_wire, limit=1)
+        lines = listing(document.get("lines"), "lines", line_from_wire, limit=MAX_LINES)
     except BadRequest as error:
         raise AnswerRejected("answer_malformed") from error
     _require_same_child(lines, named)
