@@ -9,7 +9,6 @@ call ever touches a snapshot; any exception of the engine is a fault, never an a
 
 from __future__ import annotations
 
-import copy
 import logging
 import threading
 from collections.abc import Sequence
@@ -48,42 +47,71 @@ class Casbin:
 
     def __init__(self, model_text: str, relations: dict[str, Ancestry]) -> None:
         model = casbin.Enforcer.new_model(text=model_text)
-        self._template = _view_of(model)
+        parent = CoreEnforcer.__new__(CoreEnforcer)
+        parent.logger = logging.getLogger("runxin.casbin")
+        parent.logger.disabled = True  # Casbin would log whole requests at WARNING
+        parent.model = model
+        parent._initialize()
         for name, relation in relations.items():
             model["g"][name].rm = relation
+        self._policy_tokens = model["p"]["p"].tokens
+        self._tree = CoreEnforcer._get_expression(model["m"]["m"].value).ast_parsed_value
+        # `enforce_ex` scans the matcher's text for eval() at each call; `matcher.read` refuses it once, at load.
+        model["m"]["m"].value = "kept"
         self._model = model
-        self._policy = model["p"]["p"]
+        self._parts = {"logger": parent.logger, "eft": parent.eft, "enabled": True}
+        self._parts |= {"rm_map": parent.rm_map, "cond_rm_map": parent.cond_rm_map}
         self._evaluators = threading.local()
-        expression = model["m"]["m"].value
-        self._tree = CoreEnforcer._get_expression(expression).ast_parsed_value
         self.request_columns = frozenset(token.removeprefix("r_") for token in model["r"]["r"].tokens)
-        self.policy_columns = tuple(token.removeprefix("p_") for token in self._policy.tokens)
+        self.policy_columns = tuple(token.removeprefix("p_") for token in self._policy_tokens)
 
     def enforce(self, rows: list[list[str]], request: Sequence[str]) -> tuple[bool, Sequence[str]]:
         """`enforce_ex` of Casbin on these rows. Nothing that threads share is written."""
-        policy = copy.copy(self._policy)
-        policy.policy = rows
-        view = copy.copy(self._template)
-        view.model = {**self._model, "p": {"p": policy}}
-        view.fm = _Functions()
-        view.expression = self._evaluator
+        view = _View.__new__(_View)
+        view.__dict__ = {
+            **self._parts,
+            "model": {**self._model, "p": {"p": _Rows(self._policy_tokens, rows)}},
+            "fm": _Functions,
+            "expression": self._evaluator,
+        }
         allowed, row = CoreEnforcer.enforce_ex(view, *request)
         return allowed, row
 
-    def _evaluator(self, functions: dict[str, Any]) -> SimpleEval:
-        evaluator: SimpleEval | None = getattr(self._evaluators, "kept", None)
+    def _evaluator(self, functions: dict[str, Any]) -> Evaluator:
+        evaluator: Evaluator | None = getattr(self._evaluators, "kept", None)
         if evaluator is None:
-            evaluator = SimpleEval("", functions)
+            evaluator = Evaluator("", functions)
             evaluator.ast_parsed_value = self._tree
             self._evaluators.kept = evaluator
         evaluator.functions = functions
         return evaluator
 
 
+class Evaluator(SimpleEval):  # type: ignore[misc]  # pycasbin carries no types
+    """Casbin's evaluator with its own handlers, less the search of each node's result for modules and functions.
+
+    `matcher.read` has allowed only columns, `*` and five functions of text, so no node can give such a thing.
+    """
+
+    def _eval(self, node: Any) -> Any:
+        return self.nodes[type(node)](node)
+
+
+class _Rows:
+    """The policy of one call: the candidate rows under the model's column names."""
+
+    __slots__ = ("policy", "tokens")
+
+    def __init__(self, tokens: list[str], policy: list[list[str]]) -> None:
+        self.tokens = tokens
+        self.policy = policy
+
+
 class _Functions:
     """The functions of one call: `inRegion`; Casbin itself adds g to g4."""
 
-    def get_functions(self) -> dict[str, Any]:
+    @staticmethod
+    def get_functions() -> dict[str, Any]:
         return {"inRegion": regions.in_region}
 
 
@@ -94,15 +122,6 @@ class _View(CoreEnforcer):  # type: ignore[misc]  # pycasbin carries no types
 
     def _get_expression(self, _expr: str, functions: dict[str, Any] | None = None) -> SimpleEval:
         return self.expression(functions)
-
-
-def _view_of(model: Any) -> _View:
-    view = _View.__new__(_View)
-    view.logger = logging.getLogger("casbin.enforcer")
-    view.model = model
-    view._initialize()
-    view.logger.disabled = True
-    return view
 
 
 class PolicyBook:

@@ -8,12 +8,14 @@ purpose, the code of the deny row (consent_none, consent_withdrawn, rule_denied 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from gateway.domain.basis import Basis
 from gateway.domain.exchanges import Exchange, Field
 from gateway.domain.permits import Obligation, Permit
-from gateway.domain.vocabulary import Action, Duty, ExchangeState, Level, Profile, Transform
+from gateway.domain.vocabulary import Action, Department, Door, Duty, ExchangeState, Level, Profile, Transform
 from gateway.errors import Denied, ProgrammingError
 from policies import obligations, regions
 from policies.index import Walk
@@ -26,46 +28,105 @@ CONSENT_FIELD, WITHHELD = "consent_field", "obligation_withheld"
 _UNSEALED_CLASSES = frozenset({"gate", "reference"})
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a version says to one request.
+
+    grants: field -> obligation. withheld: field -> code. matching: field -> allow rows that matched, for granted fields.
+    code: why nothing at all is granted, empty where something is. refusing: ids of the deny rows that took part.
+    """
+
+    grants: Mapping[str, Obligation]
+    withheld: Mapping[str, str]
+    matching: Mapping[str, tuple[Rule, ...]]
+    code: str = ""
+    refusing: tuple[str, ...] = ()
+
+
 def decide(snapshot: Snapshot, basis: Basis, *, now: str, region: str | None = None) -> Permit:
     """The permit for a basis at a time (fixed-width UTC text). Raises `Denied`."""
     ask = basis.ask
-    exchange = _exchange(snapshot, basis)
-    fields = _fields(exchange, ask.fields)
-    own = _own_region(basis, region)
-    request = Request(
-        sub=f"inbox@{ask.recipient.department}" if ask.action is Action.RECEIVE else basis.recognised.caller.role,
-        dom=str(ask.recipient.department if ask.action is Action.RECEIVE else basis.recognised.caller.party.department),
-        obj=exchange.id,
+    request = request_for(basis, now=now, region=region)
+    answered = answer(
+        snapshot, request, ask.fields, consumer=ask.recipient.department, consent_fields=basis.consent_fields
+    )
+    if answered.code:
+        raise Denied(answered.code, rules=answered.refusing)
+    used = answered.matching
+    exchange = snapshot.catalogue.exchanges[request.obj]
+    return Permit(
+        basis=basis,
+        grants=answered.grants,
+        withheld=answered.withheld,
+        rules={field: tuple(rule.id for rule in rules) for field, rules in used.items()},
+        duties=_duties(basis, used.values()),
+        regions=_regions(exchange, ask.action, request.reg, used.values()),
+        policy_version=snapshot.version,
+        until=min((basis.until, *(_time(end) for end in {rule.exp for rules in used.values() for rule in rules}))),
+    )
+
+
+def request_for(basis: Basis, *, now: str, region: str | None = None) -> Request:
+    """What Casbin is asked for a basis; its field stays open.
+
+    region: of the organisation whose action this is, where it is not the caller's; `receive` falls back to `ask.region`.
+    """
+    ask, caller = basis.ask, basis.recognised.caller
+    receives = ask.action is Action.RECEIVE
+    department = ask.recipient.department if receives else caller.party.department
+    if region is None:
+        region = ask.region if receives and ask.region is not None else caller.region
+    return Request(
+        sub=f"inbox@{department}" if receives else caller.role,
+        dom=str(department),
+        obj=ask.exchange.id,
         fld="",
         act=str(ask.action),
         pur=f"{ask.door}.{ask.purpose}",
-        reg=own,
+        reg=region,
         con=str(basis.con),
         now=now,
     )
-    verdicts = snapshot.judge(request, fields)
+
+
+def answer(
+    snapshot: Snapshot,
+    request: Request,
+    fields: Iterable[str] = (),
+    *,
+    consumer: Department,
+    consent_fields: frozenset[str] | None = None,
+) -> Answer:
+    """What a version says to a request. No field named means every field of the exchange.
+
+    consumer: the department that would hold the data in the end; its consent code opens the doors.
+    """
+    exchange = snapshot.catalogue.exchanges.get(request.obj)
+    code = _closed(exchange, request, consumer)
+    if exchange is None or code:
+        return Answer({}, {}, {}, code)
+    asked = tuple(dict.fromkeys(fields)) or tuple(exchange.fields)
+    if any(field not in exchange.fields for field in asked):
+        return Answer({}, {}, {}, "no_field")
+    verdicts = snapshot.judge(request, asked)
     refusals = Refusals(snapshot, request)
     grants: dict[str, Obligation] = {}
     withheld: dict[str, str] = {}
     for field, verdict in verdicts.items():
         if not verdict.allowed:
             withheld[field] = refusals.code(field, verdict)
-        elif basis.consent_fields is not None and field not in basis.consent_fields:
+        elif consent_fields is not None and field not in consent_fields:
             withheld[field] = CONSENT_FIELD
+        elif (granted := _obligation(exchange, exchange.fields[field], verdict)) is None:
+            withheld[field] = WITHHELD
         else:
-            _grant(exchange, exchange.fields[field], verdict, grants, withheld)
-    if not grants:
-        raise Denied(_foremost(withheld), rules=_refusing(verdicts))
-    used = {field: verdicts[field].matching for field in grants}
-    return Permit(
-        basis=basis,
-        grants=grants,
-        withheld=withheld,
-        rules={field: tuple(rule.id for rule in rules) for field, rules in used.items()},
-        duties=_duties(basis, used.values()),
-        regions=_regions(exchange, ask.action, own, used.values()),
-        policy_version=snapshot.version,
-        until=min((basis.until, *(_time(rule.exp) for rules in used.values() for rule in rules))),
+            grants[field] = granted
+    return Answer(
+        grants,
+        withheld,
+        {field: verdicts[field].matching for field in grants},
+        code="" if grants else _foremost(withheld),
+        refusing=() if grants else _refusing(verdicts),
     )
 
 
@@ -108,44 +169,30 @@ def sealing(exchange: Exchange, field: Field) -> bool:
     return field.field_class not in _UNSEALED_CLASSES
 
 
-def _exchange(snapshot: Snapshot, basis: Basis) -> Exchange:
-    ask = basis.ask
-    exchange = snapshot.catalogue.exchanges.get(ask.exchange.id)
+def _closed(exchange: Exchange | None, request: Request, consumer: Department) -> str:
+    """The code by which the catalogue alone refuses, before any rule is asked; empty where it does not."""
     if exchange is None:
-        raise Denied("exchange_unknown")
+        return "exchange_unknown"
     if exchange.state is not ExchangeState.SERVED:
-        raise Denied("not_served")
-    if ask.door not in exchange.doors_for(ask.recipient.department):
-        raise Denied("door_closed")
-    if ask.purpose != exchange.purpose:
-        raise Denied(PURPOSE)
-    if exchange.pattern.is_query != (ask.action is Action.QUERY):
-        raise Denied(NO_RULE)
-    return exchange
+        return "not_served"
+    door, _, purpose = request.pur.partition(".")
+    if Door(door) not in exchange.doors_for(consumer):
+        return "door_closed"
+    if purpose != exchange.purpose:
+        return PURPOSE
+    if exchange.pattern.is_query != (request.act == Action.QUERY):
+        return NO_RULE
+    return ""
 
 
-def _fields(exchange: Exchange, asked: tuple[str, ...]) -> tuple[str, ...]:
-    if any(field not in exchange.fields for field in asked):
-        raise Denied("no_field")
-    return tuple(dict.fromkeys(asked)) or tuple(exchange.fields)
-
-
-def _own_region(basis: Basis, region: str | None) -> str:
-    if region is None and basis.ask.action is Action.RECEIVE:
-        region = basis.ask.region
-    return basis.recognised.caller.region if region is None else region
-
-
-def _grant(
-    exchange: Exchange, field: Field, verdict: Verdict, grants: dict[str, Obligation], withheld: dict[str, str]
-) -> None:
+def _obligation(exchange: Exchange, field: Field, verdict: Verdict) -> Obligation | None:
+    """The obligation that all matching rows give together, None where the field is to be withheld."""
     combined = obligations.combine(obligations.parse(rule.obl).obligation for rule in verdict.matching)
     sealed = combined.sealed or sealing(exchange, field)
     borne = obligations.applies_to(combined, field.type) and not (sealed and field.gate)
     if combined.transform is Transform.SUPPRESS or not borne:
-        withheld[field.name] = WITHHELD
-    else:
-        grants[field.name] = Obligation(combined.transform, combined.form, sealed=sealed)
+        return None
+    return Obligation(combined.transform, combined.form, sealed=sealed)
 
 
 def _foremost(withheld: Mapping[str, str]) -> str:
@@ -183,5 +230,6 @@ def _regions(exchange: Exchange, action: Action, own: str, used: Iterable[tuple[
     return (max((min((regions.prefix(rule.reg) for rule in rules), key=len) for rules in used), key=len),)
 
 
+@lru_cache(maxsize=4_096)
 def _time(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)

@@ -21,16 +21,18 @@ IN_REGION = "inRegion"
 # Selective columns first; a column that the matcher does not bind by a necessary conjunct is left out.
 _ORDER = ("obj", "sub", "pur", "act", "dom", "con", "reg", FIELD)
 _WILD = "*"
-# Below this many rows a node stays a plain bucket: testing a few rows is cheaper than walking on, in time and in memory.
+# Up to this many rows a node stays a plain bucket: testing a few rows is cheaper than walking on, in time and in memory.
 _BUCKET = 4
 
-Key = tuple[str, ...]
+Row = tuple[str, ...]
+Expand = Callable[[str], Sequence[str]]
 
 
 class Index:
     """Row numbers by the keys of their necessary columns.
 
     conjuncts: from the matcher. relations: g, g2, g3, g4. rows: the Casbin rows in their order. columns: their names.
+    request: the names of the request's columns, in the order in which `walk` receives them.
     """
 
     def __init__(
@@ -38,92 +40,80 @@ class Index:
         conjuncts: Sequence[Conjunct],
         relations: Mapping[str, Ancestry],
         rows: Sequence[Sequence[str]],
+        *,
         columns: Sequence[str],
+        request: Sequence[str],
     ) -> None:
         by_column = {conjunct.policy: conjunct for conjunct in conjuncts}
-        self._levels = tuple(by_column[name] for name in _ORDER if name in by_column)
-        self._expanders = tuple(_expander(conjunct, relations) for conjunct in self._levels)
-        places = [columns.index(level.policy) for level in self._levels]
-        regional = [level.relation == IN_REGION for level in self._levels]
-        self._keys: list[Key] = [
-            tuple(
-                regions.prefix(row[place]) if is_region else row[place]
-                for place, is_region in zip(places, regional, strict=True)
-            )
-            for row in rows
+        levels = [by_column[name] for name in _ORDER if name in by_column]
+        places = [(columns.index(level.policy), level.relation == IN_REGION) for level in levels]
+        self._rows: list[Row] = [
+            tuple(regions.prefix(row[place]) if regional else row[place] for place, regional in places) for row in rows
         ]
-        self._root: Any = self._grow(list(range(len(rows))), 0)
-        self.has_field_level = bool(self._levels) and self._levels[-1].policy == FIELD
+        seen = [frozenset(row[depth] for row in self._rows) for depth in range(len(levels))]
+        expanders = [_expander(level, relations, keys) for level, keys in zip(levels, seen, strict=True)]
+        self._field = expanders.pop() if levels and levels[-1].policy == FIELD else None
+        self._levels = tuple(
+            (level.policy, request.index(level.request), expand)
+            for level, expand in zip(levels, expanders, strict=False)
+        )
+        self._depth = len(levels)
+        self._root = self._grow(list(range(len(rows))), 0)
 
-    def _grow(self, numbers: list[int], depth: int) -> Any:
-        if len(numbers) <= _BUCKET or depth == len(self._levels):
-            return tuple(numbers)
-        children: dict[str, list[int]] = {}
-        for number in numbers:
-            children.setdefault(self._keys[number][depth], []).append(number)
-        return {key: self._grow(below, depth + 1) for key, below in children.items()}
-
-    def walk(self, request: Mapping[str, str], *, free: str | None = None) -> Walk:
-        """The reachable part of the index for a request; `fld` of the request is not read.
+    def walk(self, request: Sequence[str], *, free: str | None = None) -> Walk:
+        """The reachable part of the index for a request; its field is not read.
 
         free: a policy column that may hold anything, to find the rows that only this column keeps from matching.
         """
-        keys: list[Sequence[str] | None] = [
-            None if level.policy == free else expand(request[level.request])
-            for level, expand in zip(self._levels, self._expanders, strict=True)
-            if level.policy != FIELD
-        ]
-        found: list[int] = []
+        loose: list[int] = []
         nodes: list[Any] = [self._root]
-        for level_keys in keys:
+        keys: list[Sequence[str] | None] = []
+        for column, place, expand in self._levels:
+            allowed = None if column == free else expand(request[place])
+            keys.append(allowed)
             below: list[Any] = []
             for node in nodes:
-                if isinstance(node, tuple):
-                    found.extend(node)
-                    continue
-                if level_keys is None:
+                if type(node) is tuple:
+                    loose.extend(node)
+                elif allowed is None:
                     below.extend(node.values())
-                    continue
-                for key in level_keys:
-                    child = node.get(key)
-                    if child is not None:
-                        below.append(child)
+                else:
+                    below.extend([node[key] for key in allowed if key in node])
             nodes = below
-        trees: list[dict[str, Any]] = []
+        trees: list[dict[str, Sequence[int]]] = []
         for node in nodes:
-            if isinstance(node, tuple):
-                found.extend(node)
+            if type(node) is tuple:
+                loose.extend(node)
             else:
                 trees.append(node)
-        kept = [number for number in found if self._holds(self._keys[number], keys)]
-        return Walk(
-            loose=kept,
-            trees=trees,
-            keys=self._keys,
-            expand=self._expanders[-1] if self.has_field_level else None,
-        )
+        kept = [number for number in loose if _holds(self._rows[number], keys)] if loose else loose
+        return Walk(loose=kept, trees=trees, rows=self._rows, expand=self._field)
 
-    @staticmethod
-    def _holds(row: Key, keys: Sequence[Sequence[str] | None]) -> bool:
-        return all(allowed is None or value in allowed for value, allowed in zip(row, keys, strict=False))
+    def _grow(self, numbers: list[int], depth: int) -> Any:
+        if len(numbers) <= _BUCKET or depth == self._depth:
+            return tuple(numbers)
+        children: dict[str, list[int]] = {}
+        for number in numbers:
+            children.setdefault(self._rows[number][depth], []).append(number)
+        return {key: self._grow(below, depth + 1) for key, below in children.items()}
 
 
 class Walk:
     """What one walk found: rows still to be sorted by field, and subtrees keyed by field."""
 
-    __slots__ = ("_expand", "_keys", "_loose", "_trees")
+    __slots__ = ("_expand", "_loose", "_rows", "_trees")
 
     def __init__(
         self,
         *,
         loose: list[int],
-        trees: list[dict[str, Any]],
-        keys: Sequence[Key],
-        expand: Callable[[str], Sequence[str]] | None,
+        trees: list[dict[str, Sequence[int]]],
+        rows: Sequence[Row],
+        expand: Expand | None,
     ) -> None:
         self._loose = loose
         self._trees = trees
-        self._keys = keys
+        self._rows = rows
         self._expand = expand
 
     def candidates(self, field: str) -> tuple[int, ...]:
@@ -131,21 +121,29 @@ class Walk:
         if self._expand is None:
             return tuple(sorted(self._loose))
         names = self._expand(field)
-        keys = self._keys
-        numbers = [number for number in self._loose if keys[number][-1] in names]
+        rows = self._rows
+        numbers = [number for number in self._loose if rows[number][-1] in names]
         for tree in self._trees:
             for name in names:
-                numbers.extend(tree.get(name, ()))
+                if name in tree:
+                    numbers.extend(tree[name])
         numbers.sort()
         return tuple(numbers)
 
 
-def _expander(conjunct: Conjunct, relations: Mapping[str, Ancestry]) -> Callable[[str], Sequence[str]]:
-    wild = (_WILD,) if conjunct.wildcard else ()
+def _holds(row: Row, keys: Sequence[Sequence[str] | None]) -> bool:
+    return all(allowed is None or value in allowed for value, allowed in zip(row, keys, strict=False))
+
+
+def _expander(conjunct: Conjunct, relations: Mapping[str, Ancestry], seen: frozenset[str]) -> Expand:
+    """How a request's value becomes the keys under which matching rows stand; keys that no row uses are left out."""
+    wild = (_WILD,) if conjunct.wildcard and _WILD in seen else ()
     if conjunct.relation == EQUAL:
-        return lambda value: (value, *wild) if value != _WILD else (value,)
+        known = {value: (value, *wild) for value in seen - {_WILD}} | {_WILD: (_WILD,)}
+        return lambda value: known.get(value, wild)
     if conjunct.relation == IN_REGION:
         return regions.enclosing
     relation = relations[conjunct.relation]
-    known = {name: tuple({*relation.of(name), *wild}) for name in relation.above}
-    return lambda value: known.get(value) or tuple({value, *wild})
+    groups = {name: tuple((set(relation.of(name)) & seen) | {*wild}) for name in relation.above}
+    strangers = {name: tuple({name, *wild}) for name in seen - set(groups)}
+    return lambda value: groups.get(value) or strangers.get(value) or wild

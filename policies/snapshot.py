@@ -75,7 +75,9 @@ class Snapshot:
         self.matches = matcher.compiled(self.functions)
         self.parts = matcher.compiled_parts(self.functions)
         self._rows = [rule.projection for rule in self.rules]
-        self.index = Index(matcher.conjuncts, self.relations, self._rows, CASBIN_COLUMNS)
+        self.index = Index(
+            matcher.conjuncts, self.relations, self._rows, columns=CASBIN_COLUMNS, request=Request._fields
+        )
         self.version = version_of(model_text, catalogue, self.rules)
 
     def judge(self, request: Request, fields: Iterable[str]) -> dict[str, Verdict]:
@@ -92,7 +94,7 @@ class Snapshot:
 
     def walk(self, request: Request, *, free: str | None = None) -> Walk:
         """The index's walk for a request; `free` names a column that may hold anything."""
-        return self.index.walk(request._asdict(), free=free)
+        return self.index.walk(request, free=free)
 
     def failing(self, request: Request, rule: Rule) -> tuple[str, ...]:
         """The columns of a rule that keep it from matching a request."""
