@@ -122,7 +122,7 @@ class DepartmentSource:
             # What may not be in a record at all (an image, item answers) is the provider's fault, not the asker's.
             raise ProviderFault(error.code, **error.facts) from None
         line = seal_line(
-            reduced.values,
+            reduced.sealable,
             grants=order.grants,
             info=SealInfo(
                 request=order.request,

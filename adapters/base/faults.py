@@ -46,9 +46,10 @@ CODES: Mapping[str, Said] = MappingProxyType(
         "local_unauthorised": Said(401, "本地系统未通过验证", "the local system is not authenticated"),
         "local_request_invalid": Said(400, "本地发送请求格式有误", "the local send request is malformed"),
         "local_record_unknown": Said(404, "本部门没有该记录", "this department has no such record"),
+        "local_all_denied": Said(403, "每一行均被拒绝，未发送", "every line was denied; nothing was sent"),
         "field_unmapped": Said(500, "收件方未映射该字段", "the recipient maps no such field"),
+        "gateway_unreachable": Said(503, "网关暂不可达", "the gateway cannot be reached"),
         "edge_fault": Said(500, "前置机处理失败", "the edge failed"),
-        "seal_refused": Said(400, "信封无法开启", "the envelope could not be opened"),
     }
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,6 +16,7 @@ from fastapi.responses import Response
 
 from adapters.base.faults import CODES, status_of
 from adapters.base.source import Source
+from adapters.edge.log import EdgeLog
 from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.orders import Order
 from gateway.errors import BadRequest, Denied, GatewayError, GatewayFault, NotAuthenticated
@@ -31,10 +33,13 @@ LONGEST_LIFE = 300
 class OrderDoor:
     """Checks what comes in, asks the source, and writes the answer."""
 
-    def __init__(self, source: Source, gateway_key: VerifyKey, clock: Clock | None = None) -> None:
+    def __init__(
+        self, source: Source, gateway_key: VerifyKey, clock: Clock | None = None, log: EdgeLog | None = None
+    ) -> None:
         self._source = source
         self._gateway_key = gateway_key
         self._clock = clock or SystemClock()
+        self._log = log
 
     async def answer(self, body: bytes, signature: str) -> bytes:
         """The release for a signed order, as JSON bytes.
@@ -46,8 +51,21 @@ class OrderDoor:
         self._require_signed(body, signature)
         order = order_from_wire(read_json(body, limit=MAX_ORDER))
         self._require_fresh(order)
-        release = await self._source.fetch(order)
+        started = time.perf_counter()
+        try:
+            release = await self._source.fetch(order)
+        except GatewayError as error:
+            self._note(order, started, code=error.code)
+            raise
+        self._note(order, started, released=len(release.lines), missing=len(release.missing), surplus=release.surplus)
         return json.dumps(release_to_wire(release), ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _note(self, order: Order, started: float, **members: str | int) -> None:
+        if self._log is not None:
+            took = round((time.perf_counter() - started) * 1000, 2)
+            self._log.note(
+                "order", request=order.request, exchange=order.exchange, lines=len(order.lines), ms=took, **members
+            )
 
     def _require_signed(self, body: bytes, signature: str) -> None:
         try:

@@ -3,11 +3,12 @@
 Rules kept here: an unknown or missing member, or an unreadable key, refuses to start (`edge_settings`, naming the member); secrets
 stand in files of their own, never in the settings.
 
-    [edge]     organisation, department, region, port, exchanges, mapping, directory, signing_key, sealing_key, gateway_key
-               host = "127.0.0.1", local_port = 0 (none), local_token = "" (file), medical = false
-    [gateway]  url, issuer, client_id, client_key; pins = "" ; inbox = true
+    [edge]     organisation, department, region, port, exchanges, mapping, directory, signing_key, gateway_key (JWK of the gateway's
+               order key); host = "127.0.0.1", medical = false, log = "edge.jsonl"
     [source]   kind = "sql", url   |   kind = "rest", base, app_key, app_secret (file)
-    [limits]   seconds, attempts, at_once, queue, failures, cool_off, max_bytes (all optional)
+    [gateway]  client (the SDK's configuration file, whose `sender_key` is this edge's `signing_key`), inbox = true   (optional)
+    [local]    port, token (file): the departmental system's own door, on loopback   (optional)
+    [limits]   seconds, attempts, at_once, queue, failures, cool_off, max_bytes   (all optional)
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base.calls import Limits
+from gateway.client.configuration import Configuration
+from gateway.client.configuration import load as load_client
 from gateway.domain.parties import Party
 from gateway.domain.vocabulary import Department
 from gateway.errors import BadRequest, GatewayFault
-from keys.signing import VerifyKey
+from keys.signing import SigningKey, VerifyKey
 
 _EDGE = {
-    "organisation", "department", "region", "port", "exchanges", "mapping", "directory", "signing_key", "sealing_key", "gateway_key",
+    "organisation", "department", "region", "port", "exchanges", "mapping", "directory", "signing_key", "gateway_key",
 }  # fmt: skip
 
 
@@ -33,12 +36,16 @@ _EDGE = {
 class GatewayAccess:
     """How the edge reaches the gateway as a client. inbox: whether this edge takes its party's envelopes."""
 
-    url: str
-    issuer: str
-    client_id: str
-    client_key: Path
-    pins: Path | None
+    configuration: Configuration
     inbox: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDoor:
+    """Where the departmental system sends from. token: a file; its text authenticates the system."""
+
+    port: int
+    token: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,63 +72,64 @@ class EdgeSettings:
     region: str
     host: str
     port: int
-    local_port: int
-    local_token: Path | None
     medical: bool
+    log: Path
     exchanges: Path
     mapping: Path
     directory: Path
-    signing_key: Path
-    sealing_key: Path
+    signing_key: SigningKey
     gateway_key: VerifyKey
     gateway: GatewayAccess | None
+    local: LocalDoor | None
     source: SqlSource | RestSource
     limits: Limits
 
 
 def load(path: Path) -> EdgeSettings:
-    """Settings from a file. Raises `GatewayFault("edge_settings", member=…)`."""
+    """Settings from a file. Raises `GatewayFault("edge_settings", member=…)` and what key files raise."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise GatewayFault("edge_settings", member="file") from None
     home = path.resolve().parent
-    _closed(document, "file", {"edge", "source"}, {"gateway", "limits"})
-    edge = _closed(document["edge"], "edge", _EDGE, {"host", "local_port", "local_token", "medical"})
+    _closed(document, "file", {"edge", "source"}, {"gateway", "local", "limits"})
+    edge = _closed(document["edge"], "edge", _EDGE, {"host", "medical", "log"})
     try:
         party = Party(str(edge["organisation"]), Department(edge["department"]))
     except ValueError:
         raise GatewayFault("edge_settings", member="edge.department") from None
+    signing_key = SigningKey.load(home / edge["signing_key"])
     return EdgeSettings(
         party=party,
         region=str(edge["region"]),
         host=edge.get("host", "127.0.0.1"),
         port=int(edge["port"]),
-        local_port=int(edge.get("local_port", 0)),
-        local_token=home / edge["local_token"] if edge.get("local_token") else None,
         medical=bool(edge.get("medical", False)),
+        log=home / edge.get("log", "edge.jsonl"),
         exchanges=home / edge["exchanges"],
         mapping=home / edge["mapping"],
         directory=home / edge["directory"],
-        signing_key=home / edge["signing_key"],
-        sealing_key=home / edge["sealing_key"],
+        signing_key=signing_key,
         gateway_key=_public_key(home / edge["gateway_key"]),
-        gateway=_gateway(document["gateway"], home) if "gateway" in document else None,
+        gateway=_gateway(document["gateway"], home, party, signing_key) if "gateway" in document else None,
+        local=_local(document["local"], home) if "local" in document else None,
         source=_source(document["source"], home),
         limits=_limits(document.get("limits", {})),
     )
 
 
-def _gateway(given: dict[str, Any], home: Path) -> GatewayAccess:
-    _closed(given, "gateway", {"url", "issuer", "client_id", "client_key"}, {"pins", "inbox"})
-    return GatewayAccess(
-        url=given["url"],
-        issuer=given["issuer"],
-        client_id=given["client_id"],
-        client_key=home / given["client_key"],
-        pins=home / given["pins"] if given.get("pins") else None,
-        inbox=bool(given.get("inbox", True)),
-    )
+def _gateway(given: dict[str, Any], home: Path, party: Party, signing_key: SigningKey) -> GatewayAccess:
+    _closed(given, "gateway", {"client"}, {"inbox"})
+    configuration = load_client(home / given["client"])
+    # One party, one sending key: what the edge answers and what it sends bear the same signature.
+    if configuration.party != party or configuration.signer.thumbprint != signing_key.thumbprint:
+        raise GatewayFault("edge_settings", member="gateway.client")
+    return GatewayAccess(configuration, bool(given.get("inbox", True)))
+
+
+def _local(given: dict[str, Any], home: Path) -> LocalDoor:
+    _closed(given, "local", {"port", "token"})
+    return LocalDoor(int(given["port"]), home / given["token"])
 
 
 def _source(given: dict[str, Any], home: Path) -> SqlSource | RestSource:

@@ -1,0 +1,126 @@
+"""Runs one edge as a process: the gateway's door, the department's door, the inbox; or enrols the register and ends.
+
+Rules kept here: nothing listens before everything is validated; on SIGTERM the inbox stops taking, answers under way are finished,
+then the process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from adapters.base.source import Enrolment
+from adapters.edge import assembly, settings
+from adapters.edge.assembly import Edge
+from adapters.edge.inbox import Inbox
+from adapters.edge.port import GatewayPort
+from adapters.edge.sdk import SdkGateway
+from adapters.edge.sender import Sender, build_local_app
+from adapters.edge.service import OrderDoor, build_app
+from gateway.errors import GatewayFault
+
+
+async def serve(config: Path) -> None:
+    """Serve until told to stop. Raises `GatewayFault` when the edge refuses to start."""
+    edge = assembly.assemble(settings.load(config))
+    gateway = _gateway(edge)
+    servers = [_server(_app(edge), edge.settings.host, edge.settings.port)]
+    if edge.settings.local is not None and gateway is not None:
+        servers.append(_server(_local_app(edge, gateway), "127.0.0.1", edge.settings.local.port))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    serving = [asyncio.create_task(server.serve()) for server in servers]
+    taking: list[asyncio.Task[None]] = []
+    if gateway is not None and edge.settings.gateway is not None and edge.settings.gateway.inbox:
+        inbox = Inbox(gateway, edge.source, edge.directory, edge.log)
+        taking.append(asyncio.create_task(inbox.run(stop)))
+    try:
+        await _started(servers, serving)
+        _say({"address": f"http://{edge.settings.host}:{edge.settings.port}", "request_log": str(edge.log.path)})
+        await stop.wait()
+    finally:
+        for task in taking:
+            # An envelope under way is not acknowledged and comes again.
+            task.cancel()
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*serving, *taking, return_exceptions=True)
+        if gateway is not None:
+            await gateway.close()
+        await edge.close()
+
+
+async def enrol(config: Path, grant: str | None) -> Enrolment:
+    """Enrol the register through the blind door, telling progress as JSON lines on standard output."""
+    edge = assembly.assemble(settings.load(config))
+    gateway = _gateway(edge)
+    if gateway is None:
+        raise GatewayFault("edge_settings", member="gateway")
+    try:
+        return await edge.source.enrol(gateway.evaluate, grant, lambda state: _say(progress(state)))
+    finally:
+        await gateway.close()
+        await edge.close()
+
+
+def progress(state: Enrolment) -> dict[str, int]:
+    """An enrolment's state as JSON."""
+    return {name: getattr(state, name) for name in Enrolment.__slots__}
+
+
+def _gateway(edge: Edge) -> GatewayPort | None:
+    access = edge.settings.gateway
+    return (
+        SdkGateway(access.configuration, edge.exchanges, medical=edge.settings.medical) if access is not None else None
+    )
+
+
+def _app(edge: Edge) -> Any:
+    return build_app(OrderDoor(edge.source, edge.settings.gateway_key, log=edge.log), edge.source)
+
+
+def _local_app(edge: Edge, gateway: GatewayPort) -> Any:
+    local = edge.settings.local
+    assert local is not None
+    try:
+        token = local.token.read_bytes().strip()
+    except OSError:
+        raise GatewayFault("edge_settings", member="local.token") from None
+    sender = Sender(gateway, edge.source, edge.directory, region=edge.settings.region[:6], token=token, log=edge.log)
+    return build_local_app(sender)
+
+
+def _server(app: Any, host: str, port: int) -> uvicorn.Server:
+    # No access log: a departmental machine's log is `edge.jsonl`, whose members are closed.
+    return _Server(uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False))
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to `serve`, which has more to end than one server."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _started(servers: list[uvicorn.Server], tasks: list[asyncio.Task[None]]) -> None:
+    while not all(server.started for server in servers):
+        for task in tasks:
+            if task.done():
+                task.result()
+                raise GatewayFault("edge_settings", member="edge.port")
+        await asyncio.sleep(0.02)
+
+
+def _say(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
