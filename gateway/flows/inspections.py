@@ -6,9 +6,9 @@ import base64
 import json
 from collections.abc import Callable
 
-from gateway.audit.inspection import child_history, entries_page
+from gateway.audit.reading import Question, child_history, open_detail, page
 from gateway.audit.receipts import make_receipt
-from gateway.audit.tree import read_path
+from gateway.audit.serving import read_path
 from gateway.domain.canonical import canonical
 from gateway.domain.subjects import Child
 from gateway.domain.vocabulary import EntryKind, Outcome
@@ -52,8 +52,7 @@ async def checkpoint(house: House) -> bytes:
 async def tile(house: House, path: str) -> bytes:
     """A tile or an entry bundle by its C2SP path. `BadRequest("not_found")`."""
     async with house.database.read() as reading:
-        found: bytes = await read_path(reading, path)
-    return found
+        return await read_path(reading, path)
 
 
 async def sender_key(house: House, kid: str) -> bytes:
@@ -82,7 +81,7 @@ async def suites(house: House, signed: SignedRequest) -> bytes:
 
 
 async def entries(house: House, signed: SignedRequest, read: Callable[[bytes], EntriesRequest]) -> Answer:
-    """Entries by keyset. Skeletons only: they link nobody."""
+    """Entries by keyset, newest first. Skeletons only: they link nobody."""
     async with house.database.read() as reading:
         authenticated = await house.authenticator.authenticate(
             signed.method, signed.path, signed.headers, signed.body, officer_required=True, reading=reading
@@ -91,9 +90,17 @@ async def entries(house: House, signed: SignedRequest, read: Callable[[bytes], E
         async with recorded(house.log, account):
             require_auditor(account)
             request = read(signed.body)
-            page = await entries_page(reading, after=request.after, limit=request.limit)
-            account.references["looked_at"] = f"entries after {request.after}"
-    body = canonical({"entries": [{"index": row.index, "leaf": row.leaf.decode()} for row in page]})
+            question = Question(
+                kind=request.kind or "",
+                exchange=request.exchange or "",
+                outcome=request.outcome or "",
+                requester=str(request.department or ""),
+                after=request.after if request.after >= 0 else None,
+                limit=request.limit,
+            )
+            found = await page(reading, question)
+            account.references["looked_at"] = question.pattern
+    body = canonical({"entries": [{"index": row.index, "leaf": row.leaf.decode()} for row in found]})
     async with recorded(house.log, account):
         made = await house.log.append(account.draft(Outcome.DONE, answer=body), proof_id=account.proof_id)
     return Answer(body, made)
@@ -111,7 +118,16 @@ async def history(house: House, signed: SignedRequest, read: Callable[[bytes], H
             recognised = await recognise(house.ring, account.caller, None, read(signed.body).subject, reading)
             assert isinstance(recognised.subject, Child)
             account.children = (recognised.subject.key,)
-            found = await child_history(house.log, reading, recognised.subject.key)
+            keeper = house.log.keeper
+            rows = await child_history(reading, keeper, recognised.subject.key)
+            found = [
+                {
+                    "index": row.index,
+                    "leaf": row.leaf.decode(),
+                    "detail": await open_detail(reading, keeper, row, [recognised.subject.key]),
+                }
+                for row in rows
+            ]
     body = canonical({"entries": found})
     async with recorded(house.log, account):
         made = await house.log.append(account.draft(Outcome.DONE, answer=body), proof_id=account.proof_id)

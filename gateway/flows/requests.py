@@ -125,7 +125,7 @@ class HistoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class EntriesRequest:
-    """`POST /v1/audit/entries`: keyset paging from `after` (an index), oldest first."""
+    """`POST /v1/audit/entries`: keyset paging: entries below the index `after`, newest first; -1 for the newest page."""
 
     after: int = -1
     limit: int = 100
