@@ -78,7 +78,7 @@ def only_writer(path: Path) -> Iterator[None]:
 def stamp(path: Path) -> tuple[int, int, int] | None:
     """What tells one version of a file from another (inode, time of change, size); None if there is no file."""
     try:
-        status = path.stat()
+        status = os.stat(path)
     except FileNotFoundError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size

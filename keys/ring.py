@@ -40,7 +40,7 @@ class _Snapshot:
     rows: Mapping[Slot, StoredKey]
     primary: Mapping[str, int]
     opened: dict[Slot, bytes] = field(default_factory=dict, repr=False)
-    quotients: dict[tuple[Slot, Slot], bytes] = field(default_factory=dict, repr=False)
+    quotients: dict[tuple[Scope, int, Scope, int], bytes] = field(default_factory=dict, repr=False)
 
 
 class KeyRing:
@@ -111,6 +111,7 @@ class KeyRing:
         """
         if len({pseudonym.scope for pseudonym in pseudonyms}) > 1:
             raise ProgrammingError("one scope is converted at a time")
+        self._fresh()
         return self._convert(pseudonyms, pseudonyms[0].scope, epoch) if pseudonyms else []
 
     def reference(self, scope: Scope, kind: str, record_id: str) -> str:
@@ -154,15 +155,15 @@ class KeyRing:
         return translated
 
     def _quotient(self, source: Scope, source_epoch: int, target: Scope, target_epoch: int) -> bytes:
-        """k_target / k_source, computed once per pair of keys."""
-        if source != target and source.holder == target.holder:
-            raise Denied("same_holder")
-        snapshot = self._fresh()
-        pair = (Slot(source.name, source_epoch, Use.PSEUDONYM), Slot(target.name, target_epoch, Use.PSEUDONYM))
-        quotient = snapshot.quotients.get(pair)
+        """k_target / k_source, computed once per pair of keys. The caller has just asked for a fresh snapshot."""
+        quotients = self._snapshot.quotients
+        pair = (source, source_epoch, target, target_epoch)
+        quotient = quotients.get(pair)
         if quotient is None:
+            if source != target and source.holder == target.holder:
+                raise Denied("same_holder")
             source_key, target_key = self._key(source, source_epoch), self._key(target, target_epoch)
-            quotient = snapshot.quotients[pair] = scalar_product(target_key, invert(source_key))
+            quotient = quotients[pair] = scalar_product(target_key, invert(source_key))
         return quotient
 
     def _key(self, scope: Scope, epoch: int) -> bytes:

@@ -7,7 +7,7 @@ the point behind it is a canonical one. The exchange of a closed scope is not in
 from __future__ import annotations
 
 import re
-from base64 import b32decode, b32encode
+from base64 import b32encode
 from functools import cache, lru_cache
 
 from gateway.domain.subjects import Pseudonym, Scope
@@ -24,7 +24,8 @@ _LONGEST = 90
 _POINT_SYMBOLS = 52
 _RFC4648 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _TO_BECH32 = bytes.maketrans(_RFC4648, _ALPHABET.encode())
-_FROM_BECH32 = bytes.maketrans(_ALPHABET.encode(), _RFC4648)
+# `int(…, 32)` reads the digits 0-9a-v, and in C; it is the fastest decoder of five-bit symbols that Python has.
+_DIGITS = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 _HUMAN = re.compile(r"([a-z]{2}[oc])([1-9][0-9]{0,5})", re.ASCII)
 _DATA = re.compile(rf"[{_ALPHABET}]{{{_POINT_SYMBOLS + _CHECKSUM_LENGTH}}}", re.ASCII)
 
@@ -99,9 +100,8 @@ def bech32m_decode(text: str) -> tuple[str, list[int]]:
 
 def _point(data: str) -> bytes | None:
     """The 32 bytes behind 52 symbols; None if the four bits of filling are not zero."""
-    if _VALUES[data[-1]] & 0b1111:
-        return None
-    return b32decode(data.encode("ascii").translate(_FROM_BECH32) + b"====")
+    value = int(data.translate(_DIGITS), 32)
+    return None if value & 0b1111 else (value >> 4).to_bytes(POINT_BYTES, "big")
 
 
 def _checksum_text(human: str, point: bytes) -> str:
@@ -109,7 +109,7 @@ def _checksum_text(human: str, point: bytes) -> str:
     state = _human_state(human)
     for table, byte in zip(_tables(), point, strict=True):
         state ^= table[byte]
-    return b32encode((state << 10).to_bytes(5, "big"))[:_CHECKSUM_LENGTH].translate(_TO_BECH32).decode("ascii")
+    return "".join([_ALPHABET[(state >> shift) & 31] for shift in (25, 20, 15, 10, 5, 0)])
 
 
 @lru_cache(maxsize=512)

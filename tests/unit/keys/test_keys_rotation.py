@@ -130,10 +130,11 @@ def test_another_process_follows_a_rotation_by_itself(tmp_path, root, ring):
     for step in (prepare, begin, advance):
         step(ring, EDUCATION)
     assert other.current_epoch(EDUCATION) == 2
-    assert other.translate([old], EDUCATION) == [ring.derive(EDUCATION, CHILD)]
+    assert other.translate([old], EDUCATION) == other.convert([old], 2) == [ring.derive(EDUCATION, CHILD)]
     retire(ring, EDUCATION)
-    with pytest.raises(BadRequest, match="pseudonym_epoch"):
-        other.translate([old], GATEWAY_SCOPE)
+    for refused in (lambda: other.convert([old], 2), lambda: other.translate([old], GATEWAY_SCOPE)):
+        with pytest.raises(BadRequest, match="pseudonym_epoch"):
+            refused()
 
 
 def test_references_outlive_a_rotation(ring):
