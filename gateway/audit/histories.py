@@ -129,10 +129,7 @@ class Keeper:
 
     def open(self, row: KeyRow) -> History:
         """Raises `GatewayFault` (`key_destroyed`, `unseal_failed`) if the keys are destroyed or were changed."""
-        keys = self._opened.get(row.wrapped)
-        if keys is None:
-            keys = self._buckets.unwrap(row.bucket, row.wrapped)
-            self._remember(row.wrapped, keys)
+        keys = self._keys(row)
         tag_key, detail_key, state_key = keys[:32], keys[32:64], keys[64:]
         plain = aead_open(state_key, row.state, _binding(row))
         return History(row, tag_key, detail_key, state_key, int.from_bytes(plain[:8], "big"), plain[8:])
@@ -145,6 +142,17 @@ class Keeper:
         second = os.urandom(KEY_BYTES)
         row = KeyRow(holder, generation, year, bucket, wrapped, b"", self._shares(second), True, False)
         return History(row, keys[:32], keys[32:64], keys[64:], 0, second)
+
+    def detail_key(self, row: KeyRow) -> bytes:
+        """D alone, for finding whose key opens a detail. Raises like `open`."""
+        return self._keys(row)[KEY_BYTES : 2 * KEY_BYTES]
+
+    def _keys(self, row: KeyRow) -> bytes:
+        keys = self._opened.get(row.wrapped)
+        if keys is None:
+            keys = self._buckets.unwrap(row.bucket, row.wrapped)
+            self._remember(row.wrapped, keys)
+        return keys
 
     def forget(self, wrapped: bytes) -> None:
         """Drop a cached key (erasure)."""

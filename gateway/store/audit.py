@@ -189,6 +189,17 @@ async def get_entries(reading: Reading, start: int, end: int) -> list[EntryRow]:
     return [EntryRow(*_plain(row)) for row in rows]
 
 
+async def get_entries_at(reading: Reading, indexes: Sequence[int]) -> list[EntryRow]:
+    """The entries at these indexes, in index order."""
+    found: list[EntryRow] = []
+    for at in range(0, len(indexes), 500):
+        some = indexes[at : at + 500]
+        select = f"SELECT {_ENTRY_COLUMNS} FROM audit_entries WHERE idx IN ({_marks(some)}) ORDER BY idx"  # noqa: S608
+        (rows,) = await _fetch(reading, [(select, some)])
+        found += [EntryRow(*_plain(row)) for row in rows]
+    return found
+
+
 async def get_leaves(reading: Reading, start: int, end: int) -> list[bytes]:
     """Canonical bytes of the entries with `start <= index < end`, in order."""
     select = "SELECT leaf FROM audit_entries WHERE idx >= ? AND idx < ? ORDER BY idx"

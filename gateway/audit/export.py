@@ -1,0 +1,153 @@
+"""An export: a directory that verifies with nothing but Python's standard library, or with any C2SP verifier.
+
+    checkpoint            the signed head                      vkeys        log key first, then witnesses
+    tile/…                every tile of the tree               tile/entries/…   every skeleton
+    histories/<n>.json    a history's keys, laid open, with its line in the epoch's index
+    details/<index>       opened details: salt and JSON        verify.py    the verifier
+    manifest.json         SHA-256 of every other file
+
+Rules kept here: showing a K outside retires it in the same act (the `audit.export` entry), so that what comes later stays
+unlinkable to whoever holds the export; details are opened only for the entries that were asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from gateway.audit.batch import Asked
+from gateway.audit.histories import History, actor_holder, child_holder, count_label, head_label
+from gateway.audit.log import AuditLog
+from gateway.audit.reading import actor_history, child_history, opened_bytes, write_index
+from gateway.audit.tree import read_tiles
+from gateway.domain.entries import EntryDraft, Receipt
+from gateway.errors import BadRequest, GatewayFault
+from gateway.proofs import verify as standalone
+from gateway.proofs.checkpoints import read_checkpoint
+from gateway.proofs.merkle import inclusion_spans, leaf_hash, span_hash
+from gateway.proofs.notes import Verifier
+from gateway.proofs.tiles import WIDTH, encode_bundle, tiles_of
+from gateway.store import audit as store
+from gateway.store.database import Reading
+
+_LINE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What to show. children: gateway pseudonyms; actors: names; details: whether their details are opened too."""
+
+    children: Sequence[bytes] = ()
+    actors: Sequence[str] = ()
+    details: bool = False
+
+
+async def export(log: AuditLog, directory: Path, wanted: Export, entry: EntryDraft) -> Receipt:
+    """Write an export and its `audit.export` entry (`entry`, which says who asked and why). The directory must be empty.
+
+    The index is renewed first, so that it covers the histories shown; the entry retires every K that is shown and is itself the
+    last entry of the export. Raises `BadRequest("export_not_empty")`.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise BadRequest("export_not_empty")
+    holders = [*(child_holder(child) for child in wanted.children), *(actor_holder(name) for name in wanted.actors)]
+    if holders:
+        await write_index(log)
+    receipt = await log.submit(Asked(entry, None, tuple(holders)))
+    async with log.database.read() as reading:
+        shown = [one for holder in holders for one in await _generations(reading, log, holder)]
+        note = await log.checkpoint()
+        size = read_checkpoint(note).size
+        _write(directory / "checkpoint", note)
+        await _write_tree(reading, directory, size)
+        if wanted.details:
+            await _write_details(reading, log, directory, wanted)
+    for number, history in enumerate(shown):
+        _write(directory / "histories" / f"{number}.json", json.dumps(history, indent=1).encode())
+    _finish(directory, [log.signer.verifier])
+    return receipt
+
+
+async def mirror(log_reading: Reading, directory: Path, verifiers: Sequence[Verifier]) -> int:
+    """Write checkpoint, tiles and bundles only, over what is there (a mirror). Returns the size."""
+    head = await store.get_head(log_reading)
+    if head is None:
+        raise GatewayFault("log_head_invalid")
+    await _write_tree(log_reading, directory, head.size)
+    _write(directory / "checkpoint", head.checkpoint)
+    _finish(directory, verifiers)
+    return head.size
+
+
+async def _write_tree(reading: Reading, directory: Path, size: int) -> None:
+    for tile in tiles_of(size):
+        if tile.level == 0:
+            start = tile.number * WIDTH
+            entries = await store.get_leaves(reading, start, start + tile.width)
+            _write(directory / tile.bundle_path, encode_bundle(entries))
+        data = await read_tiles(reading, [tile])
+        _write(directory / tile.path, data[tile.level, tile.number])
+
+
+async def _generations(reading: Reading, log: AuditLog, holder: bytes) -> list[dict[str, Any]]:
+    """Each ended generation: its K, how many entries it has, and its line in the newest index if it was there."""
+    newest = await store.newest_epoch(reading)
+    found: list[dict[str, Any]] = []
+    for row in await store.key_generations(reading, holder):
+        if row.current:
+            continue  # begun by this very export, and not for showing
+        history = log.keeper.open(row)
+        shown = {"key": history.tag_key.hex(), "generation": row.generation, "count": history.count, "closed": True}
+        found.append(shown | (_line_proof(history, newest) if newest else {}))
+    return found
+
+
+def _line_proof(history: History, newest: tuple[int, int, int, bytes]) -> dict[str, Any]:
+    epoch, index, _, lines = newest
+    rows = [lines[at : at + _LINE] for at in range(0, len(lines), _LINE)]
+    head = head_label(history.tag_key, epoch)
+    place = next((at for at, row in enumerate(rows) if row[:32] == head), None)
+    if place is None:
+        return {}  # ended before this index was made
+    counts = range(history.count, -1, -1)
+    indexed = next(n for n in counts if count_label(history.tag_key, epoch, n) == rows[place][32:])
+    leaves = [leaf_hash(row) for row in rows]
+    path = [b64encode(span_hash(leaves, span)).decode() for span in inclusion_spans(place, len(rows))]
+    return {"epoch": epoch, "index": index, "indexed": indexed, "line": place, "lines": len(rows), "path": path}
+
+
+async def _write_details(reading: Reading, log: AuditLog, directory: Path, wanted: Export) -> None:
+    for child in wanted.children:
+        for row in await child_history(reading, log.keeper, child):
+            await _write_detail(reading, log, directory, row, child_holder(child))
+    for name in wanted.actors:
+        for row in await actor_history(reading, log.keeper, name):
+            await _write_detail(reading, log, directory, row, actor_holder(name))
+
+
+async def _write_detail(reading: Reading, log: AuditLog, directory: Path, row: store.EntryRow, holder: bytes) -> None:
+    try:
+        salted = await opened_bytes(reading, log.keeper, row, [holder])
+    except BadRequest:
+        return  # destroyed, or about somebody who is not asked for: the skeleton stands alone
+    _write(directory / "details" / str(row.index), salted)
+
+
+def _finish(directory: Path, verifiers: Sequence[Verifier]) -> None:
+    _write(directory / "vkeys", "".join(f"{verifier.vkey}\n" for verifier in verifiers).encode())
+    shutil.copyfile(Path(standalone.__file__), directory / "verify.py")
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != "manifest.json")
+    digests = {str(path.relative_to(directory)): sha256(path.read_bytes()).hexdigest() for path in files}
+    _write(directory / "manifest.json", json.dumps(digests, indent=1, sort_keys=True).encode())
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
