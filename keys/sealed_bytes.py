@@ -6,19 +6,24 @@ other.
 
 from __future__ import annotations
 
+from cryptography.exceptions import InvalidTag
+
 from gateway.domain.orders import SealingKey
 from gateway.errors import BadRequest
 from keys.sealing_keys import SUITES, SealingPair, public
 
 
 def seal_bytes(recipient: SealingKey, plaintext: bytes, info: bytes) -> bytes:
-    """HPKE base mode (RFC 9180), single shot: encapsulation and ciphertext together."""
-    return SUITES[recipient.suite].encrypt(plaintext, public(recipient.suite, recipient.public_key), info)
+    """HPKE base mode (RFC 9180), single shot: encapsulation and ciphertext together. Raises `BadRequest("sealing_key_invalid")`."""
+    try:
+        return SUITES[recipient.suite].encrypt(plaintext, public(recipient.suite, recipient.public_key), info)
+    except ValueError:  # a point of small order gives everybody the same secret
+        raise BadRequest("sealing_key_invalid") from None
 
 
 def open_bytes(pair: SealingPair, sealed: bytes, info: bytes) -> bytes:
     """What `seal_bytes` sealed. `BadRequest("seal_invalid")` for another key, another use, or changed bytes."""
     try:
         return SUITES[pair.suite].decrypt(sealed, pair.private, info)
-    except Exception as error:  # the library raises several kinds for one meaning
-        raise BadRequest("seal_invalid", part="ciphertext") from error
+    except (InvalidTag, ValueError):
+        raise BadRequest("seal_invalid", part="ciphertext") from None
