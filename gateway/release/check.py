@@ -9,10 +9,11 @@ a record outside the permitted regions looks like an absent one; an error names 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.domain.exchanges import Exchange
-from gateway.domain.orders import Checked, Envelope, FieldValue, Line, PlainValue, Release, SealInfo
+from gateway.domain.orders import Checked, Envelope, FieldValue, Line, PlainValue, Release, SealedValue, SealInfo
 from gateway.domain.permits import Obligation, Permit
 from gateway.domain.vocabulary import Door
 from gateway.errors import BadRequest, Denied, ProviderFault
@@ -32,8 +33,7 @@ class FormBroken(Exception):  # noqa: N818 - internal signal; the two public fun
         self.name = name
 
 
-@dataclass(frozen=True, slots=True)
-class _Expected:
+class _Expected(NamedTuple):
     recognises: Recognises
     sealed: bool
     reference: bool
@@ -80,7 +80,7 @@ def check(
             _require_seal(line, frame)
             _require_fields(line, expected)
             if _within(line.region, permit.regions):
-                lines.append(replace(line, region=None))
+                lines.append(_passed_on(line, line.values))
             else:
                 outside.append(line.number)
     except FormBroken as broken:
@@ -127,7 +127,7 @@ def check_envelope(
             _require_region(line, permit)
             _require_gates(line, exchange, permit)
             kept = {name: value for name, value in line.values.items() if name not in gates}
-            lines.append(replace(line, values=kept, region=None))
+            lines.append(_passed_on(line, kept))
     except FormBroken as broken:
         raise BadRequest("envelope_invalid", field=broken.name, edge=envelope.sender.text) from None
     read = {name for line in envelope.lines for name in line.values} & gates
@@ -183,10 +183,22 @@ def _require_seal(line: Line, frame: SealInfo) -> None:
     sealing = line.sealing
     if sealing is None:
         raise FormBroken("seal")
-    # The recipient's key is held against the frame only where the caller knows which it must be.
-    kid = frame.recipient_kid or sealing.info.recipient_kid
-    _require(sealing.info == replace(frame, line=line.number, recipient_kid=kid), "seal")
-    _require(line.values.keys() <= sealing.digests.keys(), "seal")
+    info = sealing.info
+    bound = (
+        info.line == line.number
+        and info.request == frame.request
+        and info.exchange == frame.exchange
+        and info.sender == frame.sender
+        and info.recipient == frame.recipient
+        # The recipient's key is held against the frame only where the caller knows which it must be.
+        and frame.recipient_kid in ("", info.recipient_kid)
+    )
+    _require(bound and line.values.keys() <= sealing.digests.keys(), "seal")
+
+
+def _passed_on(line: Line, values: Mapping[str, SealedValue | PlainValue]) -> Line:
+    """The line as it leaves: its region was for the check alone."""
+    return Line(line.number, line.subject, line.references, None, values, line.sealing)
 
 
 def _names(lines: list[Line]) -> tuple[str, ...]:
@@ -195,18 +207,17 @@ def _names(lines: list[Line]) -> tuple[str, ...]:
 
 def _require_fields(line: Line, expected: Mapping[str, _Expected]) -> None:
     for name, given in line.values.items():
-        wanted = expected.get(name)
-        if wanted is None or wanted.reference:
+        if name not in expected:
             raise FormBroken(name)
-        if not isinstance(given, PlainValue):
-            if not wanted.sealed:
+        recognises, sealed, reference, scan = expected[name]
+        if isinstance(given, PlainValue):
+            value = given.value
+            if sealed or reference or not recognises(value) or (scan and find_in(value)):
                 raise FormBroken(name)
-            continue
-        if wanted.sealed or not wanted.recognises(given.value) or (wanted.scan and find_in(given.value)):
+        elif reference or not sealed:
             raise FormBroken(name)
-    if line.sealing is not None:
-        for name in line.sealing.digests:
-            _require(name in expected, name)
+    if line.sealing is not None and not line.sealing.digests.keys() <= expected.keys():
+        raise FormBroken(min(line.sealing.digests.keys() - expected.keys()))
     _require_references(line.references, expected)
 
 

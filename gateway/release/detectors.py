@@ -16,6 +16,7 @@ _RUN = re.compile(r"[0-9](?:[ .\-_/·,]?[0-9]){9,63}[ .\-_/·]?[Xx]?", re.ASCII)
 _SEPARATORS = str.maketrans("", "", " .-_/·,")
 _STUDENT = re.compile(r"[GLJglj][ .\-_]?[0-9](?:[ .\-_]?[0-9]){16}[ .\-_]?[0-9Xx]", re.ASCII)
 _MOBILE = re.compile(r"(?:(?:00)?86)?1[3-9][0-9]{9}", re.ASCII)
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 # Characters that show nothing but would break a run of digits.
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 
@@ -67,7 +68,4 @@ def _holds_identity_number(digits: str) -> bool:
 
 def _plain_digits(text: str) -> str:
     folded = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
-    return "".join(
-        str(unicodedata.decimal(character)) if not character.isascii() and character.isdecimal() else character
-        for character in folded
-    )
+    return _OTHER_DIGIT.sub(lambda found: str(unicodedata.decimal(found[0])), folded)

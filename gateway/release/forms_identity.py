@@ -23,6 +23,7 @@ _COMPOUND_SURNAMES = frozenset(
     )
 )
 _NAME = re.compile(r"[^\W\d_](?:[^\W\d_]|[·•・ .'-](?=[^\W\d_])){0,49}")
+_LONGEST_NAME = 50
 _MASKED_NAME = re.compile(r"[^\W\d_]{1,2}\*")
 _MOBILE = re.compile(r"(?:\+?86[- ]?)?(1[3-9][0-9])[- ]?([0-9]{4})[- ]?([0-9]{4})", re.ASCII)
 _LANDLINE = re.compile(r"(0[0-9]{2,3})[- ]?([0-9]{3,4})([0-9]{4})", re.ASCII)
@@ -42,8 +43,7 @@ _TOWNSHIP = re.compile(
     r"(?:(?:[^\W\d镇乡街路村号]{1,10}?|[^\W\d街路村号]{1,3})(?:自治县|县|自治旗|旗|林区|特区|区|市))?"
     r"[^\W\d]{1,12}?(?:街道|民族乡|苏木|镇|乡))"
 )
-_COARSE_ADDRESS = re.compile(r"[^\W\d_]{2,42}(?:街道|民族乡|苏木|镇|乡)")
-_BELOW_TOWNSHIP = re.compile(r"[号室栋幢弄]|单元")
+_COARSE_ADDRESS = re.compile(r"[^\W\d_号室栋幢弄]{2,42}(?:街道|民族乡|苏木|镇|乡)")
 _ADDRESS = re.compile(r"[^\x00-\x1f]{4,200}")
 
 _SCHOOL_SIGNS = (
@@ -122,7 +122,7 @@ def address_form() -> Form:
 
 def coarse_address_form(name: str) -> Form | None:
     """`generalise:address.township`: everything after the township (街道, 镇, 乡, 苏木) is cut."""
-    return Form(_township, is_township, scan=True) if name == "address.township" else None
+    return Form(_township, is_township) if name == "address.township" else None
 
 
 def region_form(name: str) -> Form | None:
@@ -160,7 +160,10 @@ def school_type_form(name: str) -> Form | None:
 
 def is_name(value: FieldValue) -> bool:
     """Letters of any script, with middle dots, spaces, hyphens or apostrophes between them; at most 50 characters."""
-    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+    if not isinstance(value, str):
+        return False
+    # Letters alone need no pattern.
+    return (value.isalpha() and len(value) <= _LONGEST_NAME) or _NAME.fullmatch(value) is not None
 
 
 def is_masked_name(value: FieldValue) -> bool:
@@ -177,9 +180,7 @@ def is_id_number(value: FieldValue) -> bool:
 
 def is_township(value: FieldValue) -> bool:
     """An address that ends with its township and holds no digit and no sign of a house."""
-    if not isinstance(value, str) or _COARSE_ADDRESS.fullmatch(value) is None:
-        return False
-    return _BELOW_TOWNSHIP.search(value) is None
+    return isinstance(value, str) and _COARSE_ADDRESS.fullmatch(value) is not None and "单元" not in value
 
 
 def _clear_name(value: FieldValue, _: Surroundings) -> str:
@@ -213,6 +214,9 @@ def _clear_phone(value: FieldValue, _: Surroundings) -> str:
 
 def _middle4(value: FieldValue, _: Surroundings) -> str:
     if isinstance(value, str):
+        # Eleven digits as most registers hold them, before the spellings that people use.
+        if len(value) == 11 and value.isascii() and value.isdigit() and value[0] == "1" and value[1] > "2":
+            return f"{value[:3]}****{value[7:]}"
         if mobile := _MOBILE.fullmatch(value):
             return f"{mobile[1]}****{mobile[3]}"
         if line := _LANDLINE.fullmatch(value):
@@ -228,7 +232,11 @@ def _clear_id(value: FieldValue, _: Surroundings) -> str:
 
 
 def _document_end(value: FieldValue) -> str:
-    text = value.strip().upper() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        raise NotInForm
+    if is_citizen_number(value):
+        return value[14:]
+    text = value.strip().upper()
     if not is_id_number(text):
         raise NotInForm
     return text[-4:]
@@ -241,7 +249,7 @@ def _clear_address(value: FieldValue, _: Surroundings) -> str:
 
 
 def _township(value: FieldValue, _: Surroundings) -> str:
-    found = _TOWNSHIP.match(value.replace(" ", "")) if isinstance(value, str) else None
+    found = _TOWNSHIP.match(value.replace(" ", "") if " " in value else value) if isinstance(value, str) else None
     if found is None or not is_township(found[1]):
         raise NotInForm
     return found[1]

@@ -7,14 +7,17 @@ within one child's releases stay true and dates do not join releases of differen
 from __future__ import annotations
 
 import re
+from calendar import isleap
 from datetime import date, datetime, timedelta
 
 from gateway.domain.orders import FieldValue
 from gateway.release.form import Form, NotInForm, Recognises, Surroundings
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_MONTH = re.compile(r"(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])", re.ASCII)
-_YEAR = re.compile(r"(?:19|20)[0-9]{2}", re.ASCII)
+# Years 1900 to 2099, their months, and "-MM-DD" of a leap year: looking up is several times cheaper than parsing.
+_YEARS = frozenset(str(year) for year in range(1900, 2100))
+_MONTHS = frozenset(f"{year}-{month:02d}" for year in _YEARS for month in range(1, 13))
+_DAYS = frozenset((date(2000, 1, 1) + timedelta(days=day)).isoformat()[4:] for day in range(366))
+_LEAP_YEARS = frozenset(year for year in _YEARS if isleap(int(year)))
 _QUARTER = re.compile(r"(?:19|20)[0-9]{2}-Q[1-4]", re.ASCII)
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:Z|\+08:00)", re.ASCII)
 _SHIFT = re.compile(r"date\.shift=([1-9][0-9]{0,2})", re.ASCII)
@@ -29,9 +32,9 @@ def date_form(name: str) -> Form | None:
         case "":
             return Form(_day, is_day)
         case "date.month":
-            return Form(lambda value, _: _day(value)[:7], _matches(_MONTH))
+            return Form(lambda value, _: _day(value)[:7], _is_month)
         case "date.year":
-            return Form(lambda value, _: _day(value)[:4], _matches(_YEAR))
+            return Form(lambda value, _: _day(value)[:4], _is_year)
         case "date.age_band":
             return Form(_age_band, lambda value: isinstance(value, str) and value in AGE_BANDS)
     shift = _SHIFT.fullmatch(name)
@@ -45,7 +48,7 @@ def instant_form(name: str) -> Form | None:
         return Form(_instant, is_instant)
     if cut is None:
         return None
-    recognises: dict[int, Recognises] = {10: is_day, 7: _matches(_MONTH), 4: _matches(_YEAR)}
+    recognises: dict[int, Recognises] = {10: is_day, 7: _is_month, 4: _is_year}
     return Form(lambda value, _: _instant(value)[:cut], recognises[cut])
 
 
@@ -56,7 +59,7 @@ def period_form(name: str) -> Form | None:
             return Form(_period, is_period)
         case "date.month":
             return Form(
-                lambda value, _: _ends(value, 7), lambda value: is_period(value) and _DAY.match(str(value)) is None
+                lambda value, _: _ends(value, 7), lambda value: is_period(value) and not is_day(str(value)[:10])
             )
         case "date.year":
             return Form(lambda value, _: _ends(value, 4), _is_years)
@@ -65,13 +68,10 @@ def period_form(name: str) -> Form | None:
 
 def is_day(value: FieldValue) -> bool:
     """`YYYY-MM-DD` of a day that exists, 1900 to 2099."""
-    if not isinstance(value, str) or _DAY.fullmatch(value) is None or not "1900" <= value[:4] <= "2099":
+    if not isinstance(value, str):
         return False
-    try:
-        date.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
+    day = value[4:]
+    return day in _DAYS and value[:4] in _YEARS and (day != "-02-29" or value[:4] in _LEAP_YEARS)
 
 
 def is_instant(value: FieldValue) -> bool:
@@ -91,8 +91,8 @@ def is_period(value: FieldValue) -> bool:
         return False
     start, slash, end = value.partition("/")
     if not slash:
-        return any(pattern.fullmatch(value) for pattern in (_YEAR, _QUARTER, _MONTH))
-    kinds = (is_day, _matches(_MONTH), _matches(_YEAR))
+        return value in _YEARS or value in _MONTHS or _QUARTER.fullmatch(value) is not None
+    kinds = (is_day, _is_month, _is_year)
     return start <= end and any(kind(start) and kind(end) for kind in kinds)
 
 
@@ -147,17 +147,9 @@ def _shift_form(most: int) -> Form:
     return Form(apply, is_day)
 
 
-def _matches(pattern: re.Pattern[str]) -> _Matcher:
-    return _Matcher(pattern)
+def _is_month(value: FieldValue) -> bool:
+    return isinstance(value, str) and value in _MONTHS
 
 
-class _Matcher:
-    """A pattern as a recogniser: whole match of text."""
-
-    __slots__ = ("_fullmatch",)
-
-    def __init__(self, pattern: re.Pattern[str]) -> None:
-        self._fullmatch = pattern.fullmatch
-
-    def __call__(self, value: FieldValue) -> bool:
-        return isinstance(value, str) and self._fullmatch(value) is not None
+def _is_year(value: FieldValue) -> bool:
+    return isinstance(value, str) and value in _YEARS

@@ -50,9 +50,9 @@ class Reduced:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    name: str
-    apply: Apply
+class _Careful:
+    """What is done with a form that is wide, or that is a record id."""
+
     reference: bool
     scan: bool
 
@@ -78,7 +78,7 @@ class Reducer:
         self._refused = _refused(exchange, medical=medical)
         self._adult_instruments = () if age_band is AgeBand.A16_17 else _instruments(exchange)
         self._surroundings = Surroundings(today=today or _LONG_AGO, school_types=school_types or {})
-        self._steps: list[_Step] = []
+        self._steps: list[tuple[str, Apply, _Careful | None]] = []
         self._closed: dict[str, str] = {}
         for name, obligation in grants.items():
             self._prepare(exchange, name, obligation)
@@ -94,46 +94,50 @@ class Reducer:
             self._closed[name] = code or "obligation_unknown"
             return
         scan = form.scan and (not obligation.sealed or defined.type == "record_id") and _scanned(exchange, defined)
-        self._steps.append(_Step(name, form.apply, defined.type == "record_id", scan))
+        reference = defined.type == "record_id"
+        self._steps.append((name, form.apply, _Careful(reference, scan) if reference or scan else None))
 
     def reduce(self, values: Mapping[str, FieldValue], *, shift: bytes | None = None) -> Reduced:
         """Reduce one record. shift: 32 keyed bytes of this child and purpose (`shift.shift_value`) where dates shift.
 
         Raises `BadRequest`: `image_refused`, `scale_items_refused`, `diagnosis_not_medical`, `instrument_age` (fact: field).
         """
-        if self._refused or self._adult_instruments or not floor.ITEM_NAMES.isdisjoint(values):
+        if self._refused or self._adult_instruments:
             self._refuse(values)
+        surplus = sorted(values.keys() - self._granted)
+        for name in surplus:
+            if name in floor.ITEM_NAMES:
+                raise BadRequest("scale_items_refused", field=name)
         surroundings = self._surroundings
         if shift is not None:
             surroundings = Surroundings(surroundings.today, shift, surroundings.school_types)
         given: dict[str, FieldValue] = {}
         references: dict[str, str] = {}
         withheld: dict[str, str] = {}
-        for step in self._steps:
-            value = values.get(step.name)
+        for name, apply, careful in self._steps:
+            value = values.get(name)
             if value is None:
                 continue
             try:
-                form = step.apply(value, surroundings)
+                form = apply(value, surroundings)
             except (NotInForm, TypeError, OverflowError):
-                withheld[step.name] = _why(value, step.name)
+                withheld[name] = _why(value, name)
                 continue
-            if step.scan and find_in(form):
-                withheld[step.name] = "identifier_found"
-                continue
-            given[step.name] = form
-            if step.reference:
-                references[step.name] = str(form)
-        withheld.update({name: code for name, code in self._closed.items() if values.get(name) is not None})
-        surplus = tuple(sorted(values.keys() - self._granted))
-        return Reduced(given, references, len(surplus), surplus, withheld)
+            if careful is not None:
+                if careful.scan and find_in(form):
+                    withheld[name] = "identifier_found"
+                    continue
+                if careful.reference:
+                    references[name] = str(form)
+            given[name] = form
+        if self._closed:
+            withheld.update({name: code for name, code in self._closed.items() if values.get(name) is not None})
+        return Reduced(given, references, len(surplus), tuple(surplus), withheld)
 
     def _refuse(self, values: Mapping[str, FieldValue]) -> None:
         for name in values.keys() & self._refused.keys():
             if values[name] is not None:
                 raise BadRequest(self._refused[name], field=name)
-        for name in values.keys() & floor.ITEM_NAMES:
-            raise BadRequest("scale_items_refused", field=name)
         for name in self._adult_instruments:
             if values.get(name) == "scl90":
                 raise BadRequest("instrument_age", field=name)
@@ -161,7 +165,7 @@ def _refused(exchange: Exchange, *, medical: bool) -> dict[str, str]:
         kind = defined.type.partition(":")[0]
         if kind in floor.IMAGE_TYPES or kind in floor.BIOMETRIC_TYPES:
             refused[name] = "image_refused"
-        elif kind in floor.ITEM_TYPES:
+        elif kind in floor.ITEM_TYPES or name in floor.ITEM_NAMES:
             refused[name] = "scale_items_refused"
         elif floor.is_diagnosis_field(defined) and not medical:
             refused[name] = "diagnosis_not_medical"
