@@ -14,12 +14,9 @@ from adapters.base.calls import Calls
 from adapters.base.faults import mapping_refusal
 from adapters.base.mapping import LocalMapping
 from adapters.base.source import Register
-from adapters.civil_affairs.register import SqlRegister
 from adapters.directory import Directory
 from adapters.edge.log import EdgeLog
 from adapters.edge.settings import EdgeSettings, RestSource, SqlSource
-from adapters.education.register import RestRegister
-from adapters.education.signature import AppKey
 from gateway.domain.exchanges import Exchange
 from gateway.errors import GatewayFault
 
@@ -60,8 +57,14 @@ def _register(settings: EdgeSettings, local: LocalMapping) -> Register:
     calls = Calls(settings.limits)
     match settings.source:
         case SqlSource(url):
+            # Each protocol's library is loaded only where it is spoken.
+            from adapters.civil_affairs.register import SqlRegister
+
             return SqlRegister(url, local, calls)
         case RestSource(base, app_key, secret):
+            from adapters.education.register import RestRegister
+            from adapters.education.signature import AppKey
+
             try:
                 key = AppKey(app_key, secret.read_bytes().strip())
             except OSError:
