@@ -78,6 +78,14 @@ async def load_review(reading: Reading, review_id: str) -> ReviewFound | None:
     return None if row is None else ReviewFound(*row)
 
 
+async def consent_of(reading: Reading, consent_id: str) -> tuple[bytes, str] | None:
+    """(child, exchange) of a consent, None where there is none."""
+    column = t.consents.c
+    query = select(column.child, column.exchange).where(column.consent_id == consent_id)
+    row = (await reading.connection.execute(query)).one_or_none()
+    return None if row is None else (bytes(row.child), str(row.exchange))
+
+
 async def reviews_of(reading: Reading, party: str) -> list[ReviewFound]:
     """Open tasks of a party, most urgent first."""
     column = t.reviews.c
