@@ -23,8 +23,16 @@ ASSERTION_MEMORY = 600
 """The same for a client assertion: 300 s of life, 60 s of skew at either end."""
 
 
+_USED = "SELECT 1 FROM proof_jti WHERE jti = ?"
+
+
 async def proof_used(reading: Reading, proof_id: str) -> bool:
     """Whether this proof was already claimed: one read by primary key."""
+    if reading.connection.dialect.driver == "aiosqlite":
+        # Every request asks this, and the driver answers at a tenth of what the statement machinery costs in CPU.
+        raw = await reading.connection.get_raw_connection()
+        assert raw.driver_connection is not None
+        return bool(await raw.driver_connection.execute_fetchall(_USED, (proof_id,)))
     found = await reading.connection.scalar(select(proof_jti.c.expires_at).where(proof_jti.c.jti == proof_id))
     return found is not None
 
