@@ -204,6 +204,10 @@ class Core:
         """What became of sent envelopes."""
         return desk.deliveries(self._session)
 
+    def headers(self, method: str, path: str, body: bytes) -> Step[dict[str, str]]:
+        """Headers of one request."""
+        return self._session.headers(method, path, body)
+
     def receipt(self, index: int) -> Step[receipts.LogProof]:
         """The proof of an entry."""
         return receipts.fetch_proof(self._session, index)

@@ -114,9 +114,9 @@ def check_receipt(receipt: KeptReceipt, proof: LogProof, *, log_vkey: str) -> Pr
 
 
 def leaf_bytes(text: str) -> bytes:
-    """The leaf behind its JSON form: base64url without padding. Raises `AnswerRejected("answer_malformed")`."""
+    """The leaf behind its JSON form, base64. Raises `AnswerRejected("answer_malformed")`."""
     try:
-        return _bytes(text)
+        return base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as error:
         raise AnswerRejected("answer_malformed") from error
 

@@ -116,6 +116,11 @@ class Session:
         """A signed GET."""
         return self._call("GET", path, b"", {}, repeatable=True, longer=0)
 
+    def headers(self, method: str, path: str, body: bytes) -> Step[dict[str, str]]:
+        """The headers of one request that somebody else will send: token, proof, officer assertion."""
+        token = yield from self._current_token()
+        return self._signed_headers(method, path, body, token)
+
     def _call(
         self, method: str, path: str, body: bytes, extra: Mapping[str, str], *, repeatable: bool, longer: float
     ) -> Step[Answered]:

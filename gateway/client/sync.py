@@ -240,6 +240,13 @@ class RunxinClient:
         """What became of what this client sent: delivery, exchange, state, recipient."""
         return self._run(self._core.deliveries())
 
+    def headers(self, method: str, path: str, body: bytes = b"") -> dict[str, str]:
+        """The headers of one request that another program will send (curl …): token, proof, officer assertion.
+
+        Good once, for this method, path and body, within a minute.
+        """
+        return self._run(self._core.headers(method, path, body))
+
     def receipt(self, index: int) -> LogProof:
         """The leaf of an entry and its tlog-proof. Believe it only after `receipts.prove`."""
         return self._run(self._core.receipt(index))

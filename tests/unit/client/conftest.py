@@ -93,7 +93,7 @@ class InMemoryGateway:
         note = sign_checkpoint(Checkpoint(ORIGIN, len(hashes), root_of(hashes)), self.log)
         path = tuple(span_hash(hashes, span) for span in inclusion_spans(index, len(hashes)))
         text = TlogProof(index, path, note).encode()
-        return incoming({"index": index, "leaf": b64(self.leaves[index]), "proof": text})
+        return incoming({"index": index, "leaf": base64.b64encode(self.leaves[index]).decode(), "proof": text})
 
     def announce(self, party: Party, key: SigningKey, **changes: Any) -> None:
         commitment = key_commitment("sender", party, key.thumbprint, key.public)
