@@ -58,14 +58,20 @@ class BucketFile:
         return cls(Path(path), root)
 
     def wrap(self, key: bytes) -> tuple[int, bytes]:
-        """The bucket's number and the wrapped key (key + 28 bytes), for the database."""
-        if self._mine is None or self._filled >= CAPACITY or not self._fresh().buckets.get(self._mine):
+        """The bucket's number and the wrapped key (key + 28 bytes), for the database.
+
+        Wrapping, writing the row and `destroy` belong under one lock (the log's head row): a key that is wrapped while
+        another process destroys its bucket, and is not among the survivors, is lost.
+        """
+        mine = self._mine
+        if mine is None or self._filled >= CAPACITY or not self._fresh().buckets.get(mine):
             with only_writer(self._path):
                 content = self._load()
-                self._mine, self._filled = self._add(content), 0
+                mine = self._add(content)
                 self._store(content)
+            self._mine, self._filled = mine, 0
         self._filled += 1
-        return self._mine, aead_seal(self._bucket(self._mine), key, _binding(self._mine))
+        return mine, aead_seal(self._bucket(mine), key, _binding(mine))
 
     def unwrap(self, bucket: int, wrapped: bytes) -> bytes:
         """The key. A survivor of a destruction opens by its old wrapping too, until the destruction is settled.
@@ -118,6 +124,17 @@ class BucketFile:
             content = self._load()
             for before in survivors:
                 content.pending.pop(_name(bucket, before), None)
+            self._store(content)
+
+    def replace_root(self, new: RootKey) -> None:
+        """Wrap every bucket key again under another root; see `KeyRing.replace_root`."""
+        with only_writer(self._path):
+            content = self._load()
+            for number, wrapped in content.buckets.items():
+                if wrapped:
+                    key = self._root.unwrap(wrapped, binding=_binding(number))
+                    content.buckets[number] = new.wrap(key, binding=_binding(number))
+            self._root = new
             self._store(content)
 
     def unsettled(self) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 from base64 import b32encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -138,6 +138,18 @@ class KeyRing:
         self._snapshot = self._read()
         return result
 
+    def replace_root(self, new: RootKey) -> None:
+        """Wrap every key again under another root, so that copies of the file from before are worth nothing without the old one.
+
+        The caller destroys the old root once this (and `BucketFile.replace_root`) has returned. If we crash before the
+        file is replaced, the old root opens it; after it, the new one does. Other processes restart with the new root.
+        """
+        with only_writer(self._path):
+            rows = ring_file.load(self._path, self._root)
+            ring_file.save(self._path, new, [_wrapped_again(row, self._root, new) for row in rows.values()])
+            self._root = new
+        self._snapshot = self._read()
+
     def rows(self) -> tuple[StoredKey, ...]:
         """Every key's place and state (the wrapped bytes do not show themselves), for the operator."""
         return tuple(self._fresh().rows.values())
@@ -228,6 +240,13 @@ def add_key(rows: dict[Slot, StoredKey], root: RootKey, slot: Slot, state: KeySt
     if slot in rows:
         raise ProgrammingError("a key is never replaced")
     rows[slot] = StoredKey(slot=slot, state=state, wrapped=root.wrap(key, binding=slot.binding))
+
+
+def _wrapped_again(row: StoredKey, old: RootKey, new: RootKey) -> StoredKey:
+    if not row.wrapped:
+        return row
+    key = old.unwrap(row.wrapped, binding=row.slot.binding)
+    return replace(row, wrapped=new.wrap(key, binding=row.slot.binding))
 
 
 def _require_scope(scope: Scope) -> Scope:

@@ -6,11 +6,14 @@ import pickle
 
 import pytest
 
+from gateway.domain.subjects import Scope
 from gateway.domain.vocabulary import Department
 from gateway.errors import BadRequest, GatewayFault
 from keys import ceremony, selftest
 from keys.buckets import CAPACITY, BucketFile, aead_open, aead_seal, random_key
+from keys.identifiers import identify
 from keys.providers import LocalRootKey, create_root_file, open_root_environment, open_root_file
+from keys.ring import KeyRing
 
 
 def test_the_sealed_root_file_opens_with_its_passphrase_only(tmp_path):
@@ -197,6 +200,25 @@ def test_a_survivor_of_another_bucket_stops_the_destruction(tmp_path, root, buck
     with pytest.raises(GatewayFault, match="unseal_failed"):
         buckets.destroy(bucket, [wrapped, foreign])
     assert buckets.unwrap(bucket, wrapped) == b"k" * 32
+
+
+def test_under_a_new_root_the_old_one_opens_nothing(tmp_path, root, buckets):
+    scope = Scope.open(Department.HEALTH)
+    ring = KeyRing.open(tmp_path / "ring", root)
+    child = ring.derive(scope, identify("cn-rid", "11010519491231002X"))
+    bucket, wrapped = buckets.wrap(b"k" * 32)
+    buckets.destroy(buckets.wrap(b"x" * 32)[0], [wrapped])
+    new = LocalRootKey.generate()
+    ring.replace_root(new)
+    buckets.replace_root(new)
+    for opened in (ring, KeyRing.open(tmp_path / "ring", new)):
+        assert opened.derive(scope, identify("cn-rid", "11010519491231002X")) == child
+    for opened in (buckets, BucketFile.open(tmp_path / "buckets.json", new)):
+        assert opened.unwrap(bucket, wrapped) == b"k" * 32
+    with pytest.raises(GatewayFault, match="ring_refused"):
+        KeyRing.open(tmp_path / "ring", root)
+    with pytest.raises(GatewayFault, match="buckets_refused"):
+        BucketFile.open(tmp_path / "buckets.json", root)
 
 
 def test_another_process_learns_of_a_destruction(tmp_path, root, buckets):
