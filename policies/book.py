@@ -88,13 +88,20 @@ class Casbin:
 
 
 class Evaluator(SimpleEval):  # type: ignore[misc]  # pycasbin carries no types
-    """Casbin's evaluator with its own handlers, less the search of each node's result for modules and functions.
+    """Casbin's evaluator with its own handlers, less the guards against what this matcher cannot hold.
 
-    `matcher.read` has allowed only columns, `*` and five functions of text, so no node can give such a thing.
+    `matcher.read` has allowed only columns, `*` and five functions of text, so no node can give a module or a function, no
+    name is missing and no constant is long.
     """
 
     def _eval(self, node: Any) -> Any:
         return self.nodes[type(node)](node)
+
+    def _eval_name(self, node: Any) -> Any:
+        return self.names[node.id]
+
+    def _eval_constant(self, node: Any) -> Any:
+        return node.value
 
 
 class _Rows:

@@ -101,7 +101,7 @@ class Index:
 class Walk:
     """What one walk found: rows still to be sorted by field, and subtrees keyed by field."""
 
-    __slots__ = ("_expand", "_loose", "_rows", "_trees")
+    __slots__ = ("_expand", "_found", "_loose", "_rows", "_trees")
 
     def __init__(
         self,
@@ -115,12 +115,18 @@ class Walk:
         self._trees = trees
         self._rows = rows
         self._expand = expand
+        self._found: dict[Sequence[str], tuple[int, ...]] = {}
 
     def candidates(self, field: str) -> tuple[int, ...]:
         """The numbers of the rows that can match this field, in the rows' order."""
         if self._expand is None:
             return tuple(sorted(self._loose))
         names = self._expand(field)
+        if names not in self._found:
+            self._found[names] = self._gather(names)
+        return self._found[names]
+
+    def _gather(self, names: Sequence[str]) -> tuple[int, ...]:
         rows = self._rows
         numbers = [number for number in self._loose if rows[number][-1] in names]
         for tree in self._trees:
