@@ -1,0 +1,105 @@
+"""Needs are published only as classes of k, with at least two kinds of need in each."""
+
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.errors import BadRequest, Denied
+from gateway.release.kanonymity import Hierarchy, anonymise, offending, require_anonymous
+
+AGES = [str(age) for age in range(6, 18)]
+COUNTIES = ["330102", "330105", "330203", "330205", "340104"]
+BANDS = {age: "6-11" if int(age) < 12 else "12-17" for age in AGES}
+HIERARCHIES = {
+    "age": Hierarchy(({age: age for age in AGES}, BANDS)),
+    "sex": Hierarchy(({"1": "1", "2": "2"},)),
+    "county": Hierarchy(({c: c for c in COUNTIES}, {c: c[:4] for c in COUNTIES}, {c: c[:2] for c in COUNTIES})),
+}
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "age": st.sampled_from(AGES),
+            "sex": st.sampled_from("12"),
+            "county": st.sampled_from(COUNTIES),
+            "need": st.sampled_from(["tutoring", "companionship", "goods"]),
+            "name": st.just("张晓明"),
+        }
+    ),
+    min_size=1,
+    max_size=120,
+)
+
+
+def classes(rows):
+    groups = defaultdict(list)
+    for row in rows:
+        groups[row["age"], row["sex"], row["county"]].append(row["need"])
+    return groups
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS, st.sampled_from([5, 20]))
+def test_every_class_holds_k_rows_and_two_needs_or_nothing_is_published(rows, k):
+    try:
+        published = anonymise(rows, hierarchies=HIERARCHIES, sensitive="need", k=k)
+    except Denied as denied:
+        assert denied.code == "k_anonymity"
+        assert len(rows) < k or len({row["need"] for row in rows}) < 2
+        return
+    for needs in classes(published).values():
+        assert len(needs) >= k
+        assert len(set(needs)) >= 2
+    assert Counter(row["need"] for row in published) == Counter(row["need"] for row in rows)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ROWS)
+def test_a_published_row_is_a_coarser_form_of_its_own_source(rows):
+    try:
+        published = anonymise(rows, hierarchies=HIERARCHIES, sensitive="need")
+    except Denied:
+        return
+    for source, shown in zip(rows, published, strict=True):
+        assert shown.keys() == {"age", "sex", "county", "need"}
+        assert shown["age"] in (source["age"], BANDS[source["age"]], "*")
+        assert shown["county"] in (source["county"], source["county"][:4], source["county"][:2], "*")
+        assert shown["sex"] in (source["sex"], "*")
+
+
+def test_generalisation_is_local_and_keeps_what_is_safe():
+    many = [{"age": "8", "sex": "1", "county": "330102", "need": need} for need in ["goods", "tutoring"] * 5]
+    few = [{"age": "15", "sex": "2", "county": "340104", "need": need} for need in ["goods", "tutoring"] * 3]
+    published = anonymise(many + few, hierarchies=HIERARCHIES, sensitive="need")
+    assert published[0] == {"age": "8", "sex": "1", "county": "330102", "need": "goods"}
+    assert published[-1]["county"] == "340104"
+
+
+def test_a_unique_record_is_refused_and_named_to_its_own_department_only():
+    rows = [{"age": "8", "sex": "1", "need": need} for need in ["goods", "tutoring"] * 3] + [
+        {"age": "17", "sex": "2", "need": "goods"}
+    ]
+    with pytest.raises(Denied) as denied:
+        require_anonymous(rows, quasi=("age", "sex"), sensitive="need")
+    assert denied.value.facts == {"size": 1, "k": 5, "diversity": 2}
+    assert offending(rows, quasi=("age", "sex"), sensitive="need") == [(("17", "2"), 1)]
+
+
+def test_a_class_with_one_need_tells_the_need_and_is_refused():
+    rows = [{"age": "8", "need": "goods"}] * 9
+    with pytest.raises(Denied):
+        require_anonymous(rows, quasi=("age",), sensitive="need")
+    with pytest.raises(Denied):
+        anonymise(rows, hierarchies={"age": HIERARCHIES["age"]}, sensitive="need")
+
+
+def test_a_value_that_the_hierarchy_does_not_declare_is_refused():
+    rows = [{"age": "5", "need": need} for need in ["goods", "tutoring"] * 5]
+    with pytest.raises(BadRequest) as refused:
+        anonymise(rows, hierarchies={"age": HIERARCHIES["age"]}, sensitive="need")
+    assert refused.value.code == "hierarchy_value"
+
+
+def test_no_rows_give_no_rows():
+    assert anonymise([], hierarchies=HIERARCHIES, sensitive="need") == []
