@@ -16,6 +16,20 @@ from keys.providers import LocalRootKey, create_root_file, open_root_environment
 from keys.ring import KeyRing
 
 
+@pytest.fixture(scope="module")
+def root_file(tmp_path_factory):
+    """One sealed root file under the passphrase `passphrase`: Argon2id is slow on purpose."""
+    path = tmp_path_factory.mktemp("root") / "root.json"
+    create_root_file(path, "passphrase")
+    return path.read_text()
+
+
+def written(path, content):
+    path.write_text(content)
+    path.chmod(0o600)
+    return path
+
+
 def test_the_sealed_root_file_opens_with_its_passphrase_only(tmp_path):
     path = tmp_path / "root.json"
     wrapped = create_root_file(path, "三个人都在场").wrap(b"k" * 32, binding=b"slot")
@@ -26,9 +40,8 @@ def test_the_sealed_root_file_opens_with_its_passphrase_only(tmp_path):
             open_root_file(path, wrong)
 
 
-def test_a_root_file_of_a_wider_mode_or_behind_a_link_is_refused(tmp_path):
-    path = tmp_path / "root.json"
-    create_root_file(path, "passphrase")
+def test_a_root_file_of_a_wider_mode_or_behind_a_link_is_refused(tmp_path, root_file):
+    path = written(tmp_path / "root.json", root_file)
     for mode in (0o644, 0o640, 0o604, 0o660):
         path.chmod(mode)
         with pytest.raises(GatewayFault, match="key_file_mode"):
@@ -55,16 +68,14 @@ def test_a_root_file_of_a_wider_mode_or_behind_a_link_is_refused(tmp_path):
         ("sealed", "not base64", "root_key_invalid"),
     ],
 )
-def test_a_changed_root_file_is_refused(tmp_path, name, value, code):
-    path = tmp_path / "root.json"
-    create_root_file(path, "passphrase")
-    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+def test_a_changed_root_file_is_refused(tmp_path, root_file, name, value, code):
+    path = written(tmp_path / "root.json", json.dumps({**json.loads(root_file), name: value}))
     with pytest.raises(GatewayFault, match=code):
         open_root_file(path, "passphrase")
 
 
-def test_a_root_file_is_never_overwritten(tmp_path):
-    create_root_file(tmp_path / "root.json", "passphrase")
+def test_a_root_file_is_never_overwritten(tmp_path, root_file):
+    written(tmp_path / "root.json", root_file)
     with pytest.raises(FileExistsError):
         create_root_file(tmp_path / "root.json", "passphrase")
 
