@@ -84,6 +84,8 @@ def create_root_file(path: Path, passphrase: str, *, root: bytes | None = None) 
 
     Raises `FileExistsError`: a root is never overwritten.
     """
+    if Path(path).exists():
+        raise FileExistsError(Path(path).name)
     secret = random_key() if root is None else root
     key = LocalRootKey(secret, provider="file")
     head = {
