@@ -127,18 +127,16 @@ def _lines(data: bytes) -> list[list[Any]]:
         raise BadRequest("form_unreadable")
     try:
         # Unpacked size is told by the archive before anything is unpacked.
-        if sum(entry.file_size for entry in zipfile.ZipFile(BytesIO(data)).infolist()) > _MAX_UNPACKED:
-            raise BadRequest("form_unreadable")
-        sheet: Any = load_workbook(BytesIO(data)).active
-        width = len(COLUMNS)
-        if sheet.max_row > MAX_ROWS + _FIRST_ROW + 2 or sheet.max_column > width:
-            raise BadRequest("form_columns")
-        return [list(line) for line in sheet.iter_rows(max_col=width, values_only=True)]
-    except BadRequest:
-        raise
+        small = sum(entry.file_size for entry in zipfile.ZipFile(BytesIO(data)).infolist()) <= _MAX_UNPACKED
+        sheet: Any = load_workbook(BytesIO(data)).active if small else None
+        sized = small and sheet.max_row <= MAX_ROWS + _FIRST_ROW + 2 and sheet.max_column <= len(COLUMNS)
+        lines = [list(line) for line in sheet.iter_rows(max_col=len(COLUMNS), values_only=True)] if sized else []
     except Exception:
         # A workbook from outside can make its reader fail in any way; whichever it is, there is no form in it.
         raise BadRequest("form_unreadable") from None
+    if not sized:
+        raise BadRequest("form_columns")
+    return lines
 
 
 def _row(number: int, line: Sequence[Any]) -> Activity:
