@@ -81,5 +81,7 @@ def _line(row: AccessRow, exchange: Exchange | None, purposes: Mapping[str, str]
     basis = "；".join(f"《{cited.law}》{cited.articles}" for cited in exchange.citations) if exchange else ""
     outcome = _OUTCOMES[row.outcome]
     day = f"{at.year}年{at.month}月{at.day}日{at.hour}时{at.minute}分"
-    text = f"{day}，{requester}为“{purpose}”向{provider}申请“{name}”，{outcome}{_DOORS[row.door]}。"
+    asked = exchange is None or exchange.pattern.is_query
+    what = f"{requester}为“{purpose}”向{provider}查询" if asked else f"{provider}为“{purpose}”向{requester}发送"
+    text = f"{day}，{what}“{name}”，{outcome}{_DOORS[row.door]}。"
     return Access(at.strftime("%Y-%m-%d %H:%M"), requester, provider, name, purpose, outcome, basis, text)

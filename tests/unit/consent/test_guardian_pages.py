@@ -70,7 +70,7 @@ async def test_release_stands_on_the_childs_page_in_plain_chinese(world: World) 
     seen = await page(world)
     assert seen.sentence == guardians.SENTENCE
     (line,) = seen.accesses
-    assert line.text == "2026年3月10日12时0分，民政部门为“摸排建档”向教育部门申请“事项X02”，已提供。"
+    assert line.text == "2026年3月10日12时0分，民政部门为“摸排建档”向教育部门查询“事项X02”，已提供。"
     assert line.basis == "《未成年人保护法》第九十六条"
     assert "zhou" not in repr(line)
 
@@ -136,7 +136,7 @@ async def test_emergency_owes_notice_and_review_by_the_next_working_day(world: W
     draft = await release(world, basis)
     assert draft is not None and {"notice", "review"} <= set(draft.detail)
     (line,) = (await page(world)).accesses
-    assert line.text.endswith("已提供（紧急情况，已安排事后复核）。")
+    assert line.text.endswith("教育部门为“监测发现”向民政部门发送“事项X05”，已提供（紧急情况，已安排事后复核）。")
 
 
 async def received(world: World, right: rights.Right) -> str:
