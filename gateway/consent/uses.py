@@ -83,7 +83,13 @@ def released(
     the ids of notice and review in its detail, and raises what `owe` raises.
     """
     row = access_row(
-        basis.recognised, basis.ask, provider=provider, outcome=Outcome.RELEASED, fields=sorted(fields), now=now
+        basis.recognised,
+        basis.ask,
+        provider=provider,
+        outcome=Outcome.RELEASED,
+        fields=sorted(fields),
+        now=now,
+        approval_id=dict(basis.references).get("approval", ""),
     )
 
     async def effect(writing: Writing) -> EntryDraft | None:
@@ -116,6 +122,7 @@ def access_row(
     now: datetime,
     fields: Iterable[str] = (),
     code: str = "",
+    approval_id: str = "",
 ) -> AccessRow | None:
     """The guardian's line, None where there is no child or the door is the protective one. For a delivery the line names
     the recipient as who received; for a query both are the same party.
@@ -134,6 +141,7 @@ def access_row(
         outcome=str(outcome),
         code=code,
         fields=" ".join(fields),
+        approval_id=approval_id,
     )
 
 

@@ -299,7 +299,9 @@ async def case_of(reading: Reading, case_id: str) -> CaseFound | None:
 
 @dataclass(frozen=True, slots=True)
 class AccessRow:
-    """One line of a guardian's list. requester: `<organisation>/<department>`; at: microseconds."""
+    """One line of a guardian's list. requester: `<organisation>/<department>`; at: microseconds; approval_id: the approval
+    that let an officer look, "" where none is needed. It is for the monthly list of reads and never shown to a guardian.
+    """
 
     child: bytes = field(repr=False)
     at: int
@@ -312,6 +314,7 @@ class AccessRow:
     outcome: str
     code: str
     fields: str
+    approval_id: str = ""
 
 
 async def remember_accesses(writing: Writing, rows: Collection[AccessRow]) -> None:

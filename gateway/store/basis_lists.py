@@ -142,6 +142,24 @@ async def accesses_of(reading: Reading, child: bytes, *, limit: int = MOST) -> l
     return [AccessRow(bytes(row[0]), *row[1:]) for row in rows]
 
 
+async def reads_between(
+    reading: Reading, begins: int, ends: int, exchanges: Collection[str]
+) -> list[tuple[int, str, str, str]]:
+    """The list of a month's reads by officers (网保条例 36): (at, exchange, requester, approval id), oldest first.
+
+    begins, ends: µs, half open. exchanges: ids of those that are queries. A missing approval stands there as "".
+    """
+    column = t.accesses.c
+    query = select(column.at, column.exchange, column.requester, column.approval_id).where(
+        column.at >= begins,
+        column.at < ends,
+        column.outcome == "released",
+        column.exchange.in_(sorted(exchanges)),
+    )
+    rows = await reading.connection.execute(query.order_by(column.at, column.access_id))
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
 async def owed_to(reading: Reading, party: str) -> list[Owed]:
     """What a party must still act on, oldest first."""
     column = t.propagations.c

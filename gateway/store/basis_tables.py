@@ -222,6 +222,8 @@ accesses = Table(
     Column("outcome", String(12), nullable=False),
     Column("code", String(32), nullable=False),
     Column("fields", Text, nullable=False),
+    Column("approval_id", String(32), nullable=False),
+    Index("ix_accesses_at", "at"),
     sqlite_with_rowid=False,
 )
 

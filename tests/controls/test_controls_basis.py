@@ -17,7 +17,7 @@ from gateway.domain.entries import EntryDraft
 from gateway.domain.vocabulary import AgeBand, ConsentState, Door, EntryKind, Outcome
 from gateway.errors import BadRequest, Denied
 from gateway.store.basis import micros
-from gateway.store.basis_lists import accesses_of, overdue_reviews, owed_to, reviews_of, rights_request
+from gateway.store.basis_lists import accesses_of, overdue_reviews, owed_to, reads_between, reviews_of, rights_request
 from tests.unit.consent.basis_world import (
     CA,
     CA_BUREAU,
@@ -230,6 +230,22 @@ async def test_C30_read_needs_an_approval_by_another_person(world: World) -> Non
     assert dict(basis.references)["approval"].startswith("ap-")
     world.clock.move(days=30)
     assert await code_of(world.find(CARE, X02, case_id=case_id)) == "approval_expired"
+
+
+async def test_C30_monthly_list_names_the_approval_of_every_read(world: World) -> None:
+    case_id = await approved(world)
+    approvals = set()
+    for _ in range(5):
+        basis = await world.find(CARE, X02, case_id=case_id)
+        approvals.add(dict(basis.references)["approval"])
+        await release(world, basis)
+        world.clock.move(days=5)
+    begins = micros(datetime(2026, 3, 1, tzinfo=SHANGHAI))
+    ends = micros(datetime(2026, 4, 1, tzinfo=SHANGHAI))
+    async with world.database.read() as reading:
+        listed = await reads_between(reading, begins, ends, ["X02", "X22"])
+    assert len(listed) == 5
+    assert {approval for _, _, _, approval in listed} == approvals and "" not in approvals
 
 
 async def test_C36_251st_health_record_in_24_hours_is_held(world: World) -> None:
