@@ -1,9 +1,9 @@
 """How long the check of the basis takes beside a bare primary-key read, and how soon a withdrawal is seen everywhere.
 
 `python -m tests.bench.basis` runs it alone. BASIS_SIZE consents are stored (default 100,000; the bar is set for 1,000,000)
-with a tenth as many cases and approvals, on SQLite and, where the bundled server starts, on PostgreSQL. Both sides of a
-ratio open a reader, ask and give it back, in turn, in the same run. The case is the common L5 query: case, approval and
-consents of the child, all in force.
+with a tenth as many cases and approvals, on SQLite and, where the bundled server starts, on PostgreSQL;
+BASIS_KINDS=sqlite or postgresql leaves the other out. Both sides of a ratio open a reader, ask and give it back, in turn,
+in the same run. The case is the common L5 query: case, approval and consents of the child, all in force.
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ from tests.unit.consent.basis_world import CA_BUREAU, NOON, REGION, X22, MovedCl
 
 SIZE = int(os.environ.get("BASIS_SIZE", "100000"))
 ROUNDS = int(os.environ.get("BASIS_ROUNDS", "1500"))
+KINDS = os.environ.get("BASIS_KINDS", "both")
 WORKERS = 4
 BAR_RATIO, BAR_SECONDS = 3.0, 1.0
 ASKER = caller(CA_BUREAU)
 CLOCK = MovedClock()
+DEFINITION = book.definition(X22)
 
 
 def consent_row(number: int, *, extra: int = 0) -> dict[str, object]:
@@ -62,7 +64,7 @@ def consent_row(number: int, *, extra: int = 0) -> dict[str, object]:
         "state": "active",
         "changed": micros(NOON),
         "notice_version": "1",
-        "definition": book.definition(X22),
+        "definition": DEFINITION,
         "issuer": CA_BUREAU.text,
         "evidence_digest": "0" * 64,
         "statement_digest": f"{number:032d}{extra:032d}",
@@ -236,8 +238,11 @@ def row(measure_: str, value: float, unit: str, **other: object) -> dict[str, ob
 def measure(size: int = SIZE, rounds: int = ROUNDS) -> list[dict[str, object]]:
     """The rows of this suite. PostgreSQL is left out, and said so, where the bundled server does not start."""
     rows: list[dict[str, object]] = []
-    with sqlite() as url:
-        rows += asyncio.run(run("SQLite", url, size, rounds))
+    if KINDS != "postgresql":
+        with sqlite() as url:
+            rows += asyncio.run(run("SQLite", url, size, rounds))
+    if KINDS == "sqlite":
+        return rows
     try:
         with postgresql() as url:
             rows += asyncio.run(run("PostgreSQL", url, size, rounds))
