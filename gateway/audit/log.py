@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 from gateway.audit.batch import Asked, BatchBuilder, Built
@@ -205,10 +206,15 @@ class AuditLog:
         built: Built | None = None
         alive: list[_Submission] = []
         try:
-            async with self.database.write() as writing:
+            async with self._transaction(batch) as writing:
                 opening = await self._open(writing, batch)
                 alive = await self._effects(writing, batch, opening)
-                built = await self._write(writing, opening, alive) if alive else None
+                if alive:
+                    built = await self._build(writing, opening, alive)
+                    await store.write_batch(writing, built.rows)
+                    for one, receipt in zip(alive, built.receipts, strict=True):
+                        if one.within is not None:
+                            await one.within(writing, receipt.index)
                 # A crash up to here: the transaction is gone, and with it effects, claims and entries. Nobody was told
                 # anything, nothing has left.
             # A crash from here on: the entries are durable and nobody was told. What they account for did not leave; the
@@ -275,7 +281,12 @@ class AuditLog:
             await store.release_proofs(writing, returned)
         return alive
 
-    async def _write(self, writing: Writing, opening: Opening, alive: Sequence[_Submission]) -> Built:
+    def _transaction(self, batch: Sequence[_Submission]) -> AbstractAsyncContextManager[Writing]:
+        """The ordinary unit of work, or the short one where nobody else has a part in the transaction."""
+        alone = all(one.effect is None and one.within is None for one in batch)
+        return store.short_write(self.database) if alone else self.database.write()
+
+    async def _build(self, writing: Writing, opening: Opening, alive: Sequence[_Submission]) -> Built:
         keys = {row.holder: row for row in opening.keys}
         # An effect may have changed whom its entry is about.
         missing = {holder for one in alive if one.effect for holder in one.asked.holders} - keys.keys()
@@ -288,11 +299,7 @@ class AuditLog:
         )
         built = builder.build([one.asked for one in alive])
         tiles = await grown_tiles(writing, opening.head.size, built.leaves)
-        await store.write_batch(writing, built.rows.with_tiles(tiles))
-        for one, receipt in zip(alive, built.receipts, strict=True):
-            if one.within is not None:
-                await one.within(writing, receipt.index)
-        return built
+        return replace(built, rows=built.rows.with_tiles(tiles))
 
     async def _happened(self, built: Built) -> bool:
         """Whether a batch whose commit raised is in the log. If not even that can be read, it is annotated later."""
