@@ -14,7 +14,7 @@ from gateway.domain.exchanges import Exchange
 from gateway.domain.vocabulary import ConsentState, Department, Door
 from policies import deciding
 from policies.deciding import Refusals, answer
-from policies.rows import Rule
+from policies.rows import ANY, Rule
 from policies.snapshot import Request, Snapshot
 
 CALLER, PEOPLE_ADMIN, GUARDIAN, OWNER, NOBODY = "caller", "people_administrator", "guardian", "owner", "nobody"
@@ -131,7 +131,7 @@ def _catalogue_remedy(exchange: Exchange | None, code: str, consumer: Department
 
 
 def _remedy(refusals: Refusals, request: Request, field: str, denying: Rule | None, exchange: Exchange) -> Remedy:
-    if denying is not None and denying.con == ANY_STATE:
+    if denying is not None and denying.con == ANY:
         return Remedy(NOBODY, "sub", "", denying.id, denying.owner)
     for column, who in _COLUMNS:
         rule = next(refusals.near(field, column), None) if denying is None or column == "con" else None
@@ -150,6 +150,3 @@ def _towards(rule: Rule, column: str, who: str) -> Remedy:
             CALLER, column, value, rule.id
         )  # a matter of the right door or the right department, not of consent
     return Remedy(who, column, value, rule.id, rule.owner if who == OWNER else "")
-
-
-ANY_STATE = "*"

@@ -85,6 +85,8 @@ def _require_allowed(tree: ast.expr, request: frozenset[str], policy: frozenset[
             case ast.Attribute(value=ast.Name(id=("r" | "p") as side), attr=name):
                 if name not in columns[side]:
                     raise MatcherError("the matcher names an unknown column")
+            case ast.Attribute():
+                raise MatcherError("the matcher reads an attribute of something else than `r` or `p`")
             case ast.Call(func=ast.Name(id=name), args=[ast.Attribute(), ast.Attribute()], keywords=[]):
                 if name not in FUNCTIONS:
                     raise MatcherError("the matcher calls an unknown function")

@@ -2,8 +2,8 @@
 
 A rule's `obl` column is `transform[:form][+sealed]` followed by duties, e.g. `clear+sealed;review`, or `none` on a deny row.
 
-Rules kept here: combining is a join in a semilattice (associative, commutative, idempotent), so one more allow row never
-reveals more; an unknown or incomparable obligation becomes `suppress`, which withholds the field; duties only unite.
+Rules kept here: one more allow row never reveals more of a field that was visible, in whatever order the rows stand; an unknown
+or incomparable obligation becomes `suppress`, which withholds the field; duties only unite.
 """
 
 from __future__ import annotations
@@ -82,14 +82,24 @@ def write(row: RowObligation) -> str:
 
 
 def combine(obligations: Iterable[Obligation]) -> Obligation:
-    """The join of several obligations: the most protective transform, the coarser form, sealed if any is.
+    """Several obligations as one: the most protective transform in its coarsest form, sealed if any is.
 
-    Incomparable forms give `suppress`. No obligation at all gives `suppress` too: nothing is released without one.
+    Two forms of one transform that do not compare give `suppress`, whatever else stands beside them. No obligation at all
+    gives `suppress` too: nothing is released without one.
     """
-    joined: Obligation | None = None
+    forms: dict[Transform, set[str]] = {}
+    sealed = False
     for obligation in obligations:
-        joined = obligation if joined is None else _join(joined, obligation)
-    return WITHHOLD if joined is None else joined
+        forms.setdefault(obligation.transform, set()).add(obligation.form)
+        sealed = sealed or obligation.sealed
+    if not forms:
+        return WITHHOLD
+    coarsest = {transform: _coarsest(transform, each) for transform, each in forms.items()}
+    strictest = max(forms, key=lambda transform: transform.rank)
+    form = coarsest[strictest]
+    if form is None or None in coarsest.values():
+        return Obligation(Transform.SUPPRESS, "", sealed=sealed)
+    return Obligation(strictest, form, sealed=sealed)
 
 
 def applies_to(obligation: Obligation, field_type: str) -> bool:
@@ -106,15 +116,11 @@ def _form_known(transform: Transform, form: str) -> bool:
     return any(form in chain for chain in _CHAINS[transform])
 
 
-def _join(one: Obligation, other: Obligation) -> Obligation:
-    sealed = one.sealed or other.sealed
-    if one.transform is not other.transform:
-        stricter = one if one.transform.rank > other.transform.rank else other
-        return Obligation(stricter.transform, stricter.form, sealed=sealed)
-    if one.form == other.form:
-        return Obligation(one.transform, one.form, sealed=sealed)
-    for chain in _CHAINS[one.transform]:
-        if one.form in chain and other.form in chain:
-            coarser = max(one.form, other.form, key=chain.index)
-            return Obligation(one.transform, coarser, sealed=sealed)
-    return Obligation(Transform.SUPPRESS, "", sealed=sealed)
+def _coarsest(transform: Transform, forms: set[str]) -> str | None:
+    """The coarsest of several forms of one transform, None where two of them do not compare."""
+    if len(forms) == 1:
+        return next(iter(forms))
+    for chain in _CHAINS[transform]:
+        if forms <= set(chain):
+            return max(forms, key=chain.index)
+    return None
