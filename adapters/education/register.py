@@ -39,12 +39,11 @@ class RestRegister:
         self._app_key = app_key
         self._calls = calls or Calls()
         limits = httpx2.Limits(max_connections=self._calls.limits.at_once, keepalive_expiry=30)
+        self._base = httpx2.URL(base.rstrip("/"))
+        # A handful of paths; parsing them for every call would cost as much as the signature.
+        self._urls: dict[str, httpx2.URL] = {}
         self._client = httpx2.AsyncClient(
-            base_url=base.rstrip("/"),
-            timeout=self._calls.limits.seconds,
-            limits=limits,
-            transport=transport,
-            trust_env=False,
+            timeout=self._calls.limits.seconds, limits=limits, transport=transport, trust_env=False
         )
 
     async def read(self, wanted: Wanted) -> Mapping[str, Record]:
@@ -116,7 +115,8 @@ class RestRegister:
         """One signed request and its JSON object, code 0. Raises `ProviderFault`."""
         headers = self._app_key.headers(method, path, body) | {"Content-Type": "application/json"}
         try:
-            async with self._client.stream(method, path, content=body, headers=headers) as response:
+            url = self._urls.get(path) or self._urls.setdefault(path, self._base.join(path))
+            async with self._client.stream(method, url, content=body, headers=headers) as response:
                 if response.status_code in (401, 403):
                     raise ProviderFault("provider_refused")
                 if response.status_code >= 500:

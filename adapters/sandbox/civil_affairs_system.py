@@ -12,14 +12,20 @@ import argparse
 import shutil
 import signal
 import sqlite3
+import subprocess
 import threading
+import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from adapters.sandbox import civil_affairs_data as data
 from adapters.sandbox.population import DEFAULT_DAY, Population, build
 from adapters.sandbox.processes import Running, announce, launch
+
+T = TypeVar("T")
 
 
 def start(
@@ -42,7 +48,7 @@ def start(
         "--on",
         on.isoformat(),
     ]
-    return launch("adapters.sandbox.civil_affairs_system", arguments, errors=directory / "system.err")
+    return launch("adapters.sandbox.civil_affairs_system", arguments, errors=directory / "system.err", seconds=150)
 
 
 def _serve_postgresql(directory: Path, population: Population) -> None:
@@ -52,7 +58,7 @@ def _serve_postgresql(directory: Path, population: Population) -> None:
     store = directory / "pgdata"
     if store.exists():
         shutil.rmtree(store)
-    server = get_server(store, cleanup_mode="stop")
+    server = _patiently(lambda: get_server(store, cleanup_mode="stop"))
     with psycopg.connect(server.get_uri(), autocommit=True) as admin:
         for statement in (*data.SCHEMA, *data.ACCOUNT):
             admin.execute(statement.encode())
@@ -70,10 +76,29 @@ def _serve_postgresql(directory: Path, population: Population) -> None:
         ):
             admin.execute(f"ALTER SYSTEM {statement}".encode())
         admin.execute("SELECT pg_reload_conf()")
+    while not _logs_statements(server.get_uri()):
+        time.sleep(0.05)
     host = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
     announce(f"postgresql+psycopg://qianzhi@/postgres?host={host}", store / "log")
     _until_told()
     server.cleanup()
+
+
+def _logs_statements(uri: str) -> bool:
+    import psycopg
+
+    with psycopg.connect(uri) as fresh:
+        return fresh.execute("SHOW log_statement").fetchone() == ("all",)
+
+
+def _patiently(start: Callable[[], T]) -> T:
+    """Start PostgreSQL; a busy machine may need longer than its package waits for, and a second call finds it running."""
+    for _ in range(4):
+        try:
+            return start()
+        except subprocess.SubprocessError:
+            time.sleep(2)
+    return start()
 
 
 def _serve_sqlite(directory: Path, population: Population) -> None:

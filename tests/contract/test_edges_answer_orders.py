@@ -127,7 +127,9 @@ async def test_only_mapped_columns_of_the_ordered_fields_are_read(school, school
         await civil.enrol()
         await civil.asked("X01", "P06", [players.pupil], {"in_programme": "answer_only"})
         statements = civil_system.request_log.read_text().splitlines()
-        last = [s for s in statements if "SELECT" in s and "v_et_gx" in s][-1]
+        selects = [s for s in statements if "SELECT" in s and "v_et_gx" in s]
+        assert selects, statements[-12:]
+        last = selects[-1]
         columns = last.partition("SELECT")[2].partition("FROM")[0]
         assert [c.strip().partition(".")[2] for c in columns.split(",")] == [
             '"档案编号"',
