@@ -28,6 +28,7 @@ from gateway.audit.histories import (
 from gateway.domain.clock import SHANGHAI
 from gateway.domain.entries import EntryDraft, Receipt
 from gateway.domain.vocabulary import EntryKind, Outcome
+from gateway.errors import GatewayFault
 from gateway.proofs.checkpoints import Checkpoint, sign_checkpoint
 from gateway.proofs.merkle import CompactRange, leaf_hash
 from gateway.proofs.notes import Signer
@@ -48,6 +49,7 @@ class Asked:
     draft: EntryDraft
     public: Mapping[str, int] | None = None
     retire: tuple[bytes, ...] = ()
+    erases: tuple[bytes, ...] = ()
 
     @property
     def holders(self) -> list[bytes]:
@@ -82,6 +84,7 @@ class BatchBuilder:
     now_us: int
     escrow: tuple[Escrow, Escrow] | None = None
     _histories: dict[bytes, History] = field(init=False, repr=False)
+    _generations: dict[bytes, int] = field(init=False, default_factory=dict, repr=False)
     _touched: dict[tuple[bytes, int], History] = field(init=False, default_factory=dict, repr=False)
     _entries: list[EntryRow] = field(init=False, default_factory=list, repr=False)
     _tags: list[tuple[bytes, int]] = field(init=False, default_factory=list, repr=False)
@@ -91,7 +94,15 @@ class BatchBuilder:
     _time_us: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._histories = {row.holder: self.keeper.open(row) for row in self.keys}
+        self._histories = {}
+        for row in self.keys:
+            try:
+                self._histories[row.holder] = self.keeper.open(row)
+            except GatewayFault as fault:
+                # Destroyed by an erasure that a crash cut short: the holder begins anew. Anything else stops the batch.
+                if fault.code != "key_destroyed":
+                    raise
+                self._generations[row.holder] = row.generation
         # A clock that stepped back does not take the log with it: time goes on one microsecond an entry.
         self._time_us = max(self.now_us, self.head.time_us + 1)
         self._year = datetime.fromtimestamp(self._time_us // 1_000_000, SHANGHAI).year
@@ -196,7 +207,8 @@ class BatchBuilder:
         return self._renew(holder, history)
 
     def _renew(self, holder: bytes, history: History | None) -> History:
-        fresh = self.keeper.create(holder, generation=history.row.generation + 1 if history else 1, year=self._year)
+        last = history.row.generation if history else self._generations.get(holder, 0)
+        fresh = self.keeper.create(holder, generation=last + 1, year=self._year)
         self._histories[holder] = fresh
         self._touch(fresh)
         if history is not None:

@@ -88,6 +88,7 @@ class AuditLog:
     ) -> None:
         self.database = database
         self.signer = signer
+        self.buckets = buckets
         self.keeper = Keeper(buckets, escrow)
         self._escrow = escrow
         self._high_water = high_water
@@ -292,6 +293,8 @@ class AuditLog:
         missing = {holder for one in alive if one.effect for holder in one.asked.holders} - keys.keys()
         if missing:
             keys |= {row.holder: row for row in await store.current_keys(writing, list(missing))}
+        for holder in {holder for one in alive for holder in one.asked.erases}:
+            keys.pop(holder, None)  # gone with its effect; whoever is still about it begins anew
         if opening.head is None:
             raise GatewayFault("log_head_invalid")
         builder = BatchBuilder(

@@ -32,7 +32,7 @@ from gateway.audit.histories import (
 from gateway.audit.log import AuditLog
 from gateway.domain.entries import EntryDraft, Receipt
 from gateway.domain.vocabulary import EntryKind, Outcome
-from gateway.errors import BadRequest, GatewayFault
+from gateway.errors import BadRequest, Denied, GatewayFault
 from gateway.proofs.merkle import leaf_hash, root_of
 from gateway.store import audit as store
 from gateway.store.audit import EntryRow, KeyRow
@@ -105,7 +105,7 @@ def shown(row: EntryRow, detail: dict[str, Any] | None = None) -> Shown:
 async def child_history(reading: Reading, keeper: Keeper, point: bytes) -> list[EntryRow]:
     """Every ordinary entry about a child, oldest first: its tags are made again and looked up.
 
-    Raises `GatewayFault("history_incomplete")` if one of its numbers is not in the log.
+    Raises `GatewayFault("history_incomplete")` if one of its numbers is not in the log, `Denied("history_frozen")`.
     """
     return await _history(reading, keeper, child_holder(point))
 
@@ -201,6 +201,8 @@ def index_lines(history: History, epoch: int) -> tuple[bytes, bytes]:
 async def _history(reading: Reading, keeper: Keeper, holder: bytes) -> list[EntryRow]:
     indexes: list[int] = []
     for row in await store.key_generations(reading, holder):
+        if row.frozen:
+            raise Denied("history_frozen")
         history = keeper.open(row)
         tags = [tag(history.tag_key, number) for number in range(1, history.count + 1)]
         found = await store.find_tags(reading, tags)
@@ -215,6 +217,8 @@ def _matching(keeper: Keeper, rows: Sequence[KeyRow], hints: Sequence[bytes], no
     wanted = set(hints)
     found: dict[bytes, list[bytes]] = {}
     for row in rows:
+        if row.frozen:
+            continue
         try:
             key = keeper.detail_key(row)
         except GatewayFault:

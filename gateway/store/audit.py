@@ -303,6 +303,47 @@ async def all_keys(reading: Reading) -> list[KeyRow]:
     return [_key_row(row) for row in rows]
 
 
+async def keys_in_bucket(reading: Reading, bucket: int) -> list[KeyRow]:
+    """Every row whose keys that bucket wraps."""
+    (rows,) = await _fetch(reading, [(f"SELECT {_KEY_COLUMNS} FROM audit_keys WHERE bucket = ?", (bucket,))])  # noqa: S608
+    return [_key_row(row) for row in rows]
+
+
+async def rewrap_key(writing: Writing, row: KeyRow, bucket: int, wrapped: bytes) -> None:
+    """Move one row's keys to another bucket."""
+    change = "UPDATE audit_keys SET bucket = ?, wrapped = ? WHERE holder = ? AND generation = ?"
+    await _run(writing, [(change, [(bucket, wrapped, row.holder, row.generation)])])
+
+
+async def delete_keys(writing: Writing, holder: bytes) -> None:
+    """Every generation of a history goes."""
+    await _run(writing, [("DELETE FROM audit_keys WHERE holder = ?", [(holder,)])])
+
+
+async def delete_details(writing: Writing, indexes: Sequence[int]) -> None:
+    """The sealed details of these entries go; the skeletons stay."""
+    change = "UPDATE audit_entries SET detail = NULL, hints = ? WHERE idx = ?"
+    await _run(writing, [(change, [(b"", index) for index in indexes])])
+
+
+async def set_frozen(writing: Writing, holder: bytes, frozen: bool) -> bool:
+    """Freeze or thaw a history; False if there is none."""
+    change = "UPDATE audit_keys SET frozen = ? WHERE holder = ?"
+    return await _run(writing, [], last=(change, (frozen, holder))) > 0
+
+
+async def put_hold(writing: Writing, hold_id: str, holder: bytes, reason: str, until: int) -> None:
+    """Keep a history from destruction until a time (unix seconds)."""
+    put = "INSERT INTO audit_holds (hold_id, holder, reason, until) VALUES (?, ?, ?, ?)"
+    await _run(writing, [(put, [(hold_id, holder, reason, until)])])
+
+
+async def held(reading: Reading, holder: bytes, now: int) -> bool:
+    """Whether a hold keeps this history."""
+    (rows,) = await _fetch(reading, [("SELECT 1 FROM audit_holds WHERE holder = ? AND until > ?", (holder, now))])
+    return bool(rows)
+
+
 async def put_epoch(writing: Writing, epoch: int, index: int, covers: int, lines: bytes) -> None:
     """Keep an index's lines, in the transaction of its entry; only the last two epochs' lines are kept."""
     put = "INSERT INTO audit_epochs (epoch, idx, covers, lines) VALUES (?, ?, ?, ?)"
