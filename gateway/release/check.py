@@ -202,14 +202,16 @@ def _passed_on(line: Line, values: Mapping[str, SealedValue | PlainValue]) -> Li
 
 
 def _names(lines: list[Line]) -> tuple[str, ...]:
-    return tuple(sorted({name for line in lines for name in (*line.values, *line.references)}))
+    return tuple(sorted(set().union(*(line.values for line in lines), *(line.references for line in lines))))
 
 
 def _require_fields(line: Line, expected: Mapping[str, _Expected]) -> None:
+    demanded = expected.get
     for name, given in line.values.items():
-        if name not in expected:
+        wanted = demanded(name)
+        if wanted is None:
             raise FormBroken(name)
-        recognises, sealed, reference, scan = expected[name]
+        recognises, sealed, reference, scan = wanted
         if isinstance(given, PlainValue):
             value = given.value
             if sealed or reference or not recognises(value) or (scan and find_in(value)):
