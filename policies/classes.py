@@ -21,7 +21,6 @@ from policies.ancestry import Ancestry
 from policies.catalogue import Catalogue
 from policies.rows import ANY, Rule
 
-ELSEWHERE = "990000"  # no region has this code: stands for "any region that no rule names"
 REFUSED = "refused"
 _ACTIONS = tuple(map(str, Action))
 _STATES = tuple(map(str, ConsentState))
@@ -29,7 +28,7 @@ _STATES = tuple(map(str, ConsentState))
 
 @dataclass(frozen=True, slots=True)
 class RequestClass:
-    """Requests that every row treats alike. region: a prefix; "" stands for regions that no rule names.
+    """Requests that every row treats alike. region: a prefix, less the narrower prefixes in `without`; "" is anywhere.
 
     since, until: the stretch of time, until excluded.
     """
@@ -40,6 +39,7 @@ class RequestClass:
     actions: tuple[str, ...]
     purposes: tuple[str, ...]
     region: str
+    without: tuple[str, ...]
     states: tuple[str, ...]
     since: str
     until: str
@@ -106,7 +106,7 @@ class Space:
         rows = [self.shapes[number] for number in meeting]
         exchange, subject = cell
         fields = shape.fields & frozenset(self._catalogue.exchanges[exchange].fields)
-        for (names, a), (acts, b), (purs, c), (region, d), (states, e), ((since, until), f) in product(
+        for (names, a), (acts, b), (purs, c), (region, d), (states, e), (stretch, f) in product(
             _split(fields, [row.fields for row in rows]),
             _split(shape.actions, [row.actions for row in rows]),
             _split(shape.purposes, [row.purposes for row in rows]),
@@ -114,10 +114,7 @@ class Space:
             _split(shape.states, [row.states for row in rows]),
             _stretches(shape.rule, [row.rule for row in rows]),
         ):
-            yield (
-                RequestClass(exchange, subject, names, acts, purs, region, states, since, until),
-                a & b & c & d & e & f,
-            )
+            yield RequestClass(exchange, subject, names, acts, purs, *region, states, *stretch), a & b & c & d & e & f
 
     def _spelt(self, relation: str, word: str) -> frozenset[str]:
         below = self._below[relation]
@@ -176,11 +173,14 @@ def _split(values: frozenset[str], constraints: list[frozenset[str]]) -> list[tu
     return [(tuple(names), mask) for mask, names in groups.items()]
 
 
-def _regions(region: str, constraints: list[str]) -> list[tuple[str, int]]:
-    """The region itself (less what follows), then each narrower one that some row names."""
+def _regions(region: str, constraints: list[str]) -> list[tuple[tuple[str, tuple[str, ...]], int]]:
+    """The region itself, then each narrower one that some row names; each without the narrower ones inside it."""
     atoms = sorted({region, *(each for each in constraints if each.startswith(region))})
     return [
-        (atom, sum(1 << bit for bit, constraint in enumerate(constraints) if atom.startswith(constraint)))
+        (
+            (atom, tuple(each for each in atoms if each != atom and each.startswith(atom))),
+            sum(1 << bit for bit, constraint in enumerate(constraints) if atom.startswith(constraint)),
+        )
         for atom in atoms
     ]
 

@@ -1,5 +1,6 @@
 """The book decides by one snapshot, refuses to start wrong, and never mixes two versions."""
 
+import asyncio
 import dataclasses
 import threading
 from datetime import UTC, datetime
@@ -212,6 +213,32 @@ def test_decisions_during_publication_are_of_the_old_version_or_the_new():
         thread.join()
     assert wrong == []
     assert len(seen) == 2
+
+
+def test_two_hundred_tasks_during_publication_see_one_version_each():
+    allowing = BOOK.snapshot
+    refusing = build(CATALOGUE, [rule for rule in allowing.rules if rule.obj != "X02"])
+    shared, asked, answers = PolicyBook(allowing), basis("X02", "case_worker@civil_affairs"), []
+
+    async def ask():
+        for _ in range(3):
+            try:
+                permit = await asyncio.to_thread(shared.decide, asked)
+                answers.append((permit.policy_version, len(permit.grants)))
+            except Denied as refused:
+                answers.append((refusing.version, refused.code))
+
+    async def publish():
+        for turn in range(50):
+            shared.publish((refusing, allowing)[turn % 2])
+            await asyncio.sleep(0.002)
+
+    async def everybody():
+        await asyncio.gather(publish(), *(ask() for _ in range(200)))
+
+    asyncio.run(everybody())
+    assert len(answers) == 600
+    assert set(answers) <= {(allowing.version, 7), (refusing.version, "no_rule")}
 
 
 def test_strangers_leave_no_trace_in_the_relations():
