@@ -25,11 +25,10 @@ from gateway.audit.histories import Escrow
 from gateway.audit.log import AuditLog
 from gateway.consent.basis import BasisFinder
 from gateway.domain.clock import SystemClock
-from gateway.domain.parties import Party
-from gateway.domain.vocabulary import Department
 from gateway.errors import GatewayError, GatewayFault
 from gateway.flows.house import House
 from gateway.flows.refusals import Refusals
+from gateway.flows.registration import read_party, unbase64
 from gateway.flows.upkeep import roll_up, upkeep
 from gateway.identity.authenticate import Authenticator
 from gateway.identity.token_endpoint import TokenEndpoint
@@ -39,9 +38,11 @@ from gateway.settings import Settings
 from gateway.store.database import Database
 from gateway.store.registry import Registry
 from keys.buckets import BucketFile
+from keys.process import keep_memory_private
 from keys.providers import RootKey, create_root_file, open_root_environment, open_root_file
 from keys.ring import KeyRing
 from keys.sealed_bytes import seal_bytes
+from keys.sealing_keys import sealing_key
 from keys.selftest import run as run_selftest
 from keys.signing import SigningKey
 from policies.book import PolicyBook
@@ -104,6 +105,7 @@ def log_signer(settings: Settings, root: RootKey) -> Signer:
 @contextlib.asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[House]:
     """The rooms, open. Raises `GatewayFault` where something does not hold (keys, log head, self-test)."""
+    keep_memory_private()
     run_selftest()
     clock = SystemClock()
     root = open_root(settings)
@@ -120,7 +122,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
             buckets=BucketFile.open(settings.data / "keys" / "buckets.json", root),
             high_water=HighWater(settings.data / "high-water"),
             clock=clock,
-            escrow=_escrow(settings, registry),
+            escrow=_escrow(settings),
             room=lambda: shutil.disk_usage(settings.data).free,
             reserve=settings.disk_reserve_mib * 1024 * 1024,
         )
@@ -156,20 +158,24 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         )
 
 
-def _escrow(settings: Settings, registry: Registry) -> tuple[Escrow, Escrow] | None:
-    """Two departments hold the halves of every protective history's first key (DESIGN section 8)."""
+def _escrow(settings: Settings) -> tuple[Escrow, Escrow] | None:
+    """Two departments hold the halves of every protective history's first key (DESIGN section 8).
+
+    Their keys stand in the settings and not in the registry: they are needed before the first party is registered, and a
+    changed registry must not redirect them.
+    """
     if not settings.protective_escrow:
         return None
-    first, second = (_seals_to(registry, text) for text in settings.protective_escrow)
+    first, second = (_seals_to(text) for text in settings.protective_escrow)
     return first, second
 
 
-def _seals_to(registry: Registry, text: str) -> Escrow:
-    code, _, department = text.partition("/")
-    party = Party(code, Department(department))
+def _seals_to(text: str) -> Escrow:
+    party, suite, key = text.split(":")
+    recipient = sealing_key(read_party(party), suite, unbase64(key))
 
     def seal(half: bytes) -> bytes:
-        return seal_bytes(registry.sealing_key(party), half, b"runxin/protective-half")
+        return seal_bytes(recipient, half, b"runxin/protective-half")
 
     return seal
 

@@ -295,6 +295,22 @@ def check_policy(data: Data = None) -> None:
     typer.echo(f"{book.version}\n{len(book.catalogue.exchanges)} exchanges, {served} served")
 
 
+@policy.command("copy")
+def copy_policies(folder: Annotated[Path, typer.Argument(help="New folder; point RUNXIN_POLICIES at it.")]) -> None:
+    """Copy the shipped model, catalogue and rules, as the beginning of a site's own. 复制随附的规则作为本地起点。"""
+    import shutil
+
+    from policies.book import HOME
+
+    if folder.exists():
+        typer.echo(f"{folder} exists already.", err=True)
+        raise SystemExit(2)
+    for part in ("catalogue", "rules"):
+        shutil.copytree(HOME / part, folder / part, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copy(HOME / "model.conf", folder / "model.conf")
+    typer.echo(f"policies -> {folder}")
+
+
 @policy.command("exchanges")
 def exchange_file(
     out: Annotated[Path, typer.Argument(help="File for edges (`exchanges` in edge.toml).")], data: Data = None
@@ -307,6 +323,117 @@ def exchange_file(
     book = PolicyBook.open(settings.policies) if settings.policies else PolicyBook.open()
     write(book.catalogue.exchanges.values(), out)
     typer.echo(f"{len(book.catalogue.exchanges)} exchanges -> {out}")
+
+
+# --- audit ---------------------------------------------------------------------------------------------------------------
+
+
+@audit.command("verify")
+def verify_log_or_copy(
+    copy: Annotated[Path | None, typer.Argument(help="An exported folder; without it, this gateway's own log.")] = None,
+    vkey: Annotated[str | None, typer.Option(help="The log's key, from the sharing agreement.")] = None,
+    data: Data = None,
+) -> None:
+    """Check every entry, tile, signature and history; names the first entry that is wrong. 核验日志或其副本。
+
+    Exit code 0 only if nothing failed. For a copy the gateway is not needed: `python verify.py FOLDER` does the same.
+    """
+    if copy is not None:
+        from gateway.proofs.verify import verify
+
+        if not verify(copy, vkey, report=typer.echo):
+            raise SystemExit(6)
+        return
+    from gateway.app import log_signer, open_root
+    from gateway.audit.verification import verify_log
+    from gateway.store.database import Database
+
+    settings = _settings(data)
+    verifier = log_signer(settings, open_root(settings)).verifier
+
+    async def work() -> int:
+        database = Database(settings.database_url)
+        try:
+            return (await verify_log(database, verifier)).entries
+        finally:
+            await database.close()
+
+    try:
+        entries = _run(work())
+    except GatewayError as error:
+        facts = " ".join(f"{name}={value}" for name, value in error.facts.items())
+        place = f"entry {error.facts['index']}: " if "index" in error.facts else ""
+        typer.echo(f"不通过 FAILED   {place}{error.code} {facts}".rstrip(), err=True)
+        raise SystemExit(6) from None
+    typer.echo(f"通过 passed     {entries} entries under the signed head")
+
+
+@audit.command("export")
+def export_log(
+    folder: Annotated[Path, typer.Argument(help="New or empty folder.")],
+    subject: Annotated[
+        Path | None, typer.Option(help="File with a pseudonym: that child's history is laid open and proved whole.")
+    ] = None,
+    department: Annotated[str, typer.Option(help="Whose pseudonym it is.")] = "civil_affairs",
+    details: Annotated[bool, typer.Option(help="Open the details of that history.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; stands in the entry.")] = "audit",
+    data: Data = None,
+) -> None:
+    """Write a copy of the log that anybody can verify offline. The export is an entry. 导出可离线核验的日志副本。"""
+    from gateway.app import opened
+    from gateway.audit.export import Export, export
+    from gateway.domain.entries import EntryDraft
+    from gateway.domain.subjects import GATEWAY_SCOPE, Scope
+    from gateway.domain.vocabulary import Department, EntryKind, Outcome
+    from gateway.flows.registration import BY
+    from keys.text import read
+
+    async def work() -> int:
+        async with opened(_settings(data)) as house:
+            children = []
+            if subject is not None:
+                name = read(subject.read_text("ascii").strip(), Scope.open(Department(department)))
+                children.append(house.ring.translate([name], GATEWAY_SCOPE)[0].point)
+            draft = EntryDraft(
+                kind=EntryKind.AUDIT_EXPORT,
+                outcome=Outcome.DONE,
+                children=tuple(children),
+                detail={"by": BY, "reason": reason, "details": details},
+            )
+            receipt = await export(house.log, folder, Export(children=children, details=details), draft)
+            return receipt.index
+
+    _echo_json({"entry": _run(work()), "folder": str(folder)})
+
+
+@audit.command("receipt")
+def show_receipt(index: Annotated[int, typer.Argument(help="Entry index.")], data: Data = None) -> None:
+    """Print the tlog-proof of one entry, for any C2SP verifier. 输出某条目的证明。"""
+    from gateway.audit.receipts import make_receipt
+    from gateway.store.database import Database
+
+    async def work() -> str:
+        database = Database(_settings(data).database_url)
+        try:
+            async with database.read() as reading:
+                return (await make_receipt(reading, index)).proof
+        finally:
+            await database.close()
+
+    typer.echo(_run(work()), nl=False)
+
+
+@audit.command("index")
+def write_index_entry(data: Data = None) -> None:
+    """Write an index entry: from now on every history up to here can be proved whole. 写入历史索引条目。"""
+    from gateway.app import opened
+    from gateway.audit.reading import write_index
+
+    async def work() -> int:
+        async with opened(_settings(data)) as house:
+            return (await write_index(house.log)).index
+
+    _echo_json({"entry": _run(work())})
 
 
 # --- edges ---------------------------------------------------------------------------------------------------------------

@@ -37,7 +37,8 @@ class Settings(BaseSettings):
     root_passphrase: SecretStr = Field(default=SecretStr(""), description="Passphrase of the sealed root key file.")
     policies: Path | None = Field(default=None, description="Another policies folder than the one shipped.")
     protective_escrow: tuple[str, str] | None = Field(
-        default=None, description="Two parties `org/department` who hold the halves of protective histories' keys."
+        default=None,
+        description="Who hold the halves of protective histories' keys: two of `org/department:suite:key` (base64url).",
     )
     disk_reserve_mib: int = Field(
         default=256, ge=0, description="Free MiB below which only protective and emergency entries are taken."

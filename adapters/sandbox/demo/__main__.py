@@ -1,0 +1,110 @@
+"""`python -m adapters.sandbox.demo`: set the stage, tell the story, stay up (or, with --once, stop and say how it went).
+
+Exit status 0 means that every event ended as expected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from adapters.sandbox.demo.desk import enrol_people, enrolment_grant
+from adapters.sandbox.demo.site import PEOPLE
+from adapters.sandbox.demo.stage import Stage, build_stage, start_edges, start_gateway, start_systems
+from adapters.sandbox.demo.story import Story, tell
+from adapters.sandbox.demo.telling import Teller
+
+
+def main() -> int:
+    """Set up, tell, stay or stop."""
+    parser = argparse.ArgumentParser(prog="python -m adapters.sandbox.demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="stop everything at the end")
+    parser.add_argument("--children", type=int, default=2000, help="size of the invented population (default 2000)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(".demo"), help="where everything is written (default .demo)"
+    )
+    given = parser.parse_args()
+    teller = Teller(os.environ.get("RUNXIN_DEMO_LANGUAGE", "zh"))
+    teller.title()
+    started = time.monotonic()
+    with build_stage(given.folder.resolve(), given.children, teller.progress) as stage:
+        set_up(stage, teller)
+        story = Story(stage, teller)
+        tell(story)
+        story.save()
+        teller.console.print()
+        teller.say("done")
+        teller.console.print(
+            f"{len(story.rows)} events, {time.monotonic() - started:.0f} s, {given.folder}/summary.json"
+        )
+        teller.addresses(addresses(stage))
+        if given.once:
+            return 0 if story.good else 1
+        teller.say("stay")
+        until_told()
+        return 0 if story.good else 1
+
+
+def set_up(stage: Stage, teller: Teller) -> None:
+    """Systems, gateway, people, grants, edges."""
+    teller.progress("systems", 0, 1)
+    start_systems(stage)
+    teller.progress("systems", 1, 1)
+    teller.progress("gateway", 0, 1)
+    start_gateway(stage)
+    teller.progress("gateway", 1, 1)
+    exchanges = stage.folder / "exchanges.json"
+    log = str(stage.public["log"])
+    teller.progress("people", 0, 1)
+    enrol_people(stage.site, stage.gateway, log, exchanges, PEOPLE)
+    teller.progress("people", 1, 1)
+    children = stage.population.children
+    sizes = {
+        "ca": sum(child.known_to_civil_affairs for child in children),
+        "ed": sum(child.known_to_education for child in children),
+    }
+    grants = {
+        name: enrolment_grant(
+            stage.site,
+            name,
+            stage.gateway,
+            log,
+            exchanges,
+            size + 50,
+            [person for person, functions in PEOPLE[name].items() if "approver" in functions],
+        )
+        for name, size in sizes.items()
+    }
+    start_edges(stage, grants, teller.progress)
+    teller.progress_done()
+    teller.say("ready")
+
+
+def addresses(stage: Stage) -> list[tuple[str, str]]:
+    """What listens where."""
+    metrics = f"http://127.0.0.1:{stage.addresses['metrics_port']}/metrics"
+    return [
+        ("gateway", stage.gateway),
+        ("metrics", metrics),
+        ("civil affairs: system", stage.addresses["civil_affairs"]),
+        ("civil affairs: edge", stage.addresses["ca_edge"]),
+        ("education: system", stage.addresses["education"]),
+        ("education: edge", stage.addresses["ed_edge"]),
+    ]
+
+
+def until_told() -> None:
+    """Wait for Ctrl+C or SIGTERM."""
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    told.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

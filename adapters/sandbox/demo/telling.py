@@ -1,0 +1,120 @@
+"""What the screen says, in Chinese and English: the story's sentences, progress, and a table of addresses.
+
+Rules kept here: a sentence names departments, exchanges and codes, never a child's name, number or pseudonym.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+SENTENCES = {
+    "title": ("润心网关演示", "Runxin Gateway, the demo"),
+    "population": ("虚构儿童与家庭", "inventing children and families"),
+    "systems": ("启动两个部门业务系统", "starting two departmental systems"),
+    "gateway": ("启动网关（建库、登记、服务）", "starting the gateway (found, register, serve)"),
+    "people": ("登记经办人与审批人", "enrolling officers and approvers"),
+    "directory-ca": ("民政前置机：盲化登记名册", "civil affairs edge: enrolling its register, blinded"),
+    "directory-ed": ("教育前置机：盲化登记名册", "education edge: enrolling its register, blinded"),
+    "ready": ("就绪，开始讲述", "ready; the story begins"),
+    "a": (
+        "民政核验一名儿童是否在校（X02），须有在办个案和审批",
+        "Civil affairs asks whether a child is enrolled (X02): open case, signed approval",
+    ),
+    "b": (
+        "教育核验身份（X01），只得到其用途需要的那一类",
+        "Education verifies a status (X01) and gets the one class that its purpose needs",
+    ),
+    "c": (
+        "学校上报预警（X05）：未与监护人沟通则拒绝；沟通后密封送达并确认",
+        "A school's early warning (X05): refused before the guardian is spoken to; then sealed, delivered, acknowledged",
+    ),
+    "d": (
+        "重点关爱台账（X13）：教育开放假名，共青团封闭假名，无法对接",
+        "The care register (X13): open for education, closed for the youth league; nothing joins",
+    ),
+    "e": ("各种拒绝", "Refusals"),
+    "f": (
+        "紧急通道（X05）：放行、欠一份告知、生成复核",
+        "The emergency door (X05): let through, a notice owed, a review opened",
+    ),
+    "g": ("保护通道（X20）：监护人页面不留痕迹", "The protective door (X20): no trace on the guardian's page"),
+    "h": (
+        "审计员：一名儿童的完整历史，证明完整；改一个字节即被发现",
+        "The auditor: one child's whole history, proved whole; one changed byte is found",
+    ),
+    "done": ("演示结束", "The story is told"),
+    "stay": ("各服务保持运行，按 Ctrl+C 结束。", "Everything stays up; Ctrl+C ends it."),
+    "expected": ("预期", "expected"),
+    "got": ("实际", "got"),
+    "address": ("地址", "address"),
+    "what": ("服务", "service"),
+    "receipt": ("审计序号", "entry"),
+}
+
+
+class Teller:
+    """Speaks one language. language: `zh` or `en`."""
+
+    def __init__(self, language: str) -> None:
+        self._column = 1 if language == "en" else 0
+        self.console = Console(highlight=False)
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def text(self, key: str) -> str:
+        """A sentence by its key; an unknown key is shown as it is."""
+        return SENTENCES[key][self._column] if key in SENTENCES else key
+
+    def title(self) -> None:
+        """The first line."""
+        self.console.rule(self.text("title"))
+
+    def say(self, key: str) -> None:
+        """A plain sentence."""
+        self.console.print(self.text(key))
+
+    def chapter(self, step: str) -> None:
+        """The heading of a step."""
+        self.console.print(f"\n[bold]{step}.[/bold] {self.text(step)}")
+
+    def told(self, what: str, expected: str, status: str, receipt: int | None) -> None:
+        """One event of a step and how it ended."""
+        good = expected == status
+        mark, colour = ("✓", "green") if good else ("✗", "red")
+        where = f"  {self.text('receipt')} {receipt}" if receipt is not None else ""
+        wrong = "" if good else f"  ({self.text('expected')} {expected})"
+        self.console.print(f"   [{colour}]{mark}[/{colour}] {what}: {status}{where}{wrong}")
+
+    def note(self, zh: str, en: str) -> None:
+        """A line of explanation."""
+        self.console.print(f"     {en if self._column else zh}")
+
+    def progress(self, what: str, done: int, of: int) -> None:
+        """Progress of something long."""
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=self.console,
+            )
+            self._progress.start()
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(self.text(what), total=of or None)
+        self._progress.update(self._tasks[what], completed=done, total=of or None)
+
+    def progress_done(self) -> None:
+        """Close the bars."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress, self._tasks = None, {}
+
+    def addresses(self, rows: list[tuple[str, str]]) -> None:
+        """Where everything listens."""
+        table = Table(self.text("what"), self.text("address"))
+        for row in rows:
+            table.add_row(*row)
+        self.console.print(table)
