@@ -35,6 +35,7 @@ CODES: Mapping[str, Said] = MappingProxyType(
         "age_band_contradicted": Said(409, "提供方登记的年龄与所申明的年龄段不符", "the provider's register contradicts the age band"),
         "order_unsigned": Said(401, "取数单的签名无效", "the order's signature does not hold"),
         "order_stale": Said(403, "取数单已过期或时限过长", "the order has expired or claims too long a life"),
+        "order_replayed": Said(409, "取数单已使用过", "the order was handed in before"),
         "order_misdirected": Said(421, "取数单不是给本前置机的", "the order is not for this edge"),
         "order_unserved": Said(403, "本前置机不提供该共享事项或字段", "this edge does not serve the exchange or a field of it"),
         "order_too_large": Said(413, "取数单过大", "the order is too large"),

@@ -1,6 +1,6 @@
 """The edge's door towards the gateway: signed orders in, releases out.
 
-Rules kept here: the raw bytes are verified under the pinned key before they are parsed; a stale order is refused; every refusal is a
+Rules kept here: the raw bytes are verified under the pinned key before they are parsed; a stale or repeated order is refused; every refusal is a
 problem document with a stable code and nothing of the request; no identifier or value is logged.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from hashlib import sha256
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -40,17 +41,20 @@ class OrderDoor:
         self._gateway_key = gateway_key
         self._clock = clock or SystemClock()
         self._log = log
+        self._answered: dict[bytes, int] = {}
+        self._forget_at = 0
 
     async def answer(self, body: bytes, signature: str) -> bytes:
         """The release for a signed order, as JSON bytes.
 
-        Raises `NotAuthenticated("order_unsigned")`, `BadRequest`, `Denied("order_stale")` and what the source raises.
+        Raises `NotAuthenticated("order_unsigned")`, `BadRequest`, `Denied` (`order_stale`, `order_replayed`) and what the source
+        raises.
         """
         if len(body) > MAX_ORDER:
             raise BadRequest("order_too_large")
         self._require_signed(body, signature)
         order = order_from_wire(read_json(body, limit=MAX_ORDER))
-        self._require_fresh(order)
+        self._require_fresh(order, sha256(body).digest())
         started = time.perf_counter()
         try:
             release = await self._source.fetch(order)
@@ -74,10 +78,17 @@ class OrderDoor:
         except (ValueError, BadRequest):
             raise NotAuthenticated("order_unsigned") from None
 
-    def _require_fresh(self, order: Order) -> None:
+    def _require_fresh(self, order: Order, digest: bytes) -> None:
+        """The order has not ended, does not claim too long a life, and was not handed in before (the gateway repeats none)."""
         now = int(self._clock.now().timestamp())
         if not now - SKEW <= order.expires_at <= now + LONGEST_LIFE + SKEW:
             raise Denied("order_stale")
+        if digest in self._answered:
+            raise Denied("order_replayed")
+        if now >= self._forget_at:
+            self._answered = {d: end for d, end in self._answered.items() if end >= now - SKEW}
+            self._forget_at = now + SKEW
+        self._answered[digest] = order.expires_at
 
 
 def build_app(door: OrderDoor, source: Source) -> FastAPI:

@@ -1,6 +1,7 @@
 """What the contract tests share: parties, and somebody who signs orders, reads releases and opens lines."""
 
 import base64
+import itertools
 import json
 import time
 from contextlib import asynccontextmanager
@@ -41,6 +42,7 @@ class Ask:
         self.recipient = EDUCATION if party == CIVIL_AFFAIRS else CIVIL_AFFAIRS
         self.pair = SealingPair.generate()
         self.gateway = SigningKey.generate()
+        self.numbers = itertools.count(1)
         self.door = OrderDoor(source, self.gateway.verify_key)
 
     @classmethod
@@ -76,7 +78,7 @@ class Ask:
 
     def order(self, exchange, purpose, children, grants, *, regions=("3301",), band=None, life=60, provider=None):
         return Order(
-            request="req-0001",
+            request=f"req-{next(self.numbers):04d}",
             exchange=exchange,
             purpose=purpose,
             provider=provider or self.party,

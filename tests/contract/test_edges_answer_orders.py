@@ -218,3 +218,21 @@ async def test_a_message_about_a_child_without_a_file_is_stored_with_its_pseudon
         rows = connection.execute(sa.text("SELECT dah, jm FROM jh_sjx WHERE xxbh = 'd-nobody:1'")).all()
     engine.dispose()
     assert rows == [(None, "cao1x")]
+
+
+async def test_the_edges_own_account_reads_no_table_behind_the_views(civil_system, exchanges):
+    import dataclasses
+
+    from adapters.base.source import Wanted
+    from adapters.civil_affairs.register import SqlRegister
+    from tests.contract.orders import mapping_of
+
+    if not civil_system.address.startswith("postgresql"):
+        pytest.skip("SQLite has no accounts")
+    right = mapping_of("civil_affairs", exchanges)
+    behind = dataclasses.replace(right.exchanges["X01"].resource, name="et_jbxx", key="dah", region="xzqh")
+    wrong = {**right.exchanges, "X01": dataclasses.replace(right.exchanges["X01"], resource=behind)}
+    register = SqlRegister(civil_system.address, dataclasses.replace(right, exchanges=wrong))
+    with pytest.raises(ProviderFault, match="provider_refused"):
+        await register.read(Wanted("X01", ("MZ1",), frozenset()))
+    await register.close()
