@@ -22,6 +22,7 @@ from gateway.audit.log import AuditLog
 from gateway.domain.entries import EntryDraft, Receipt
 from gateway.errors import BadRequest, Denied, GatewayFault
 from gateway.store import audit as store
+from gateway.store import audit_keys
 from gateway.store.audit import KeyRow
 from gateway.store.database import Writing
 
@@ -40,12 +41,12 @@ async def erase(log: AuditLog, holder: bytes, entry: EntryDraft, *, now: int) ->
         rows = await store.key_generations(writing, holder)
         if not rows:
             raise BadRequest("history_unknown")
-        if await store.held(writing, holder, now):
+        if await audit_keys.held(writing, holder, now):
             raise Denied("history_held")
         indexes = await _entries_of(writing, log, rows)
         moved.update(await _destroy_buckets(writing, log, holder, rows))
-        await store.delete_keys(writing, holder)
-        await store.delete_details(writing, indexes)
+        await audit_keys.delete_keys(writing, holder)
+        await audit_keys.delete_details(writing, indexes)
         digest = sha256(b"".join(row.wrapped for row in rows)).hexdigest()
         certificate = {"keys": digest, "generations": str(len(rows)), "entries": str(len(indexes))}
         return replace(entry, detail={**entry.detail, "certificate": certificate})
@@ -60,7 +61,7 @@ async def freeze(log: AuditLog, holder: bytes, entry: EntryDraft, *, frozen: boo
     """Before the legal term ends: keep, and refuse every reading (PIPL 47). Also undoes it."""
 
     async def change(writing: Writing) -> None:
-        if not await store.set_frozen(writing, holder, frozen):
+        if not await audit_keys.set_frozen(writing, holder, frozen):
             raise BadRequest("history_unknown")
 
     return await log.submit(Asked(entry), effect=change)
@@ -81,7 +82,7 @@ async def settle(log: AuditLog) -> int:
             for row in rows:
                 if row.wrapped in pending:
                     number, wrapped = pending[row.wrapped]
-                    await store.rewrap_key(writing, row, number, wrapped)
+                    await audit_keys.rewrap_key(writing, row, number, wrapped)
                     settled.setdefault(bucket, []).append(row.wrapped)
                     done += 1
         # A crash before this commit leaves everything as it was, and is repeated.
@@ -105,7 +106,7 @@ async def _entries_of(writing: Writing, log: AuditLog, rows: Sequence[KeyRow]) -
 async def _destroy_buckets(writing: Writing, log: AuditLog, holder: bytes, rows: Sequence[KeyRow]) -> _Moved:
     moved: _Moved = {}
     for bucket in {row.bucket for row in rows}:
-        others = [row for row in await store.keys_in_bucket(writing, bucket) if row.holder != holder]
+        others = [row for row in await audit_keys.keys_in_bucket(writing, bucket) if row.holder != holder]
         wrapped = [row.wrapped for row in others]
         try:
             number, fresh = log.buckets.destroy(bucket, wrapped)
@@ -115,7 +116,7 @@ async def _destroy_buckets(writing: Writing, log: AuditLog, holder: bytes, rows:
             continue  # already gone: an attempt that was cut short, whose survivors `settle` moves
         # A crash from here on: the key is gone; survivors open by their old wrappings until `settle` has moved them.
         for row, new in zip(others, fresh, strict=True):
-            await store.rewrap_key(writing, row, number, new)
+            await audit_keys.rewrap_key(writing, row, number, new)
         moved[bucket] = wrapped
     for row in rows:
         log.keeper.forget(row.wrapped)

@@ -34,6 +34,7 @@ from gateway.proofs.merkle import inclusion_spans, leaf_hash, span_hash
 from gateway.proofs.notes import Verifier
 from gateway.proofs.tiles import WIDTH, encode_bundle, tiles_of
 from gateway.store import audit as store
+from gateway.store import audit_keys
 from gateway.store.database import Reading
 
 _LINE = 64
@@ -98,7 +99,7 @@ async def _write_tree(reading: Reading, directory: Path, size: int) -> None:
 
 async def _generations(reading: Reading, log: AuditLog, holder: bytes) -> list[dict[str, Any]]:
     """Each ended generation: its K, how many entries it has, and its line in the newest index if it was there."""
-    newest = await store.newest_epoch(reading)
+    newest = await audit_keys.newest_epoch(reading)
     found: list[dict[str, Any]] = []
     for row in await store.key_generations(reading, holder):
         if row.current:

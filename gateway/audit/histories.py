@@ -14,7 +14,7 @@ import hmac
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from gateway.audit.entry import TAG_BYTES
@@ -59,7 +59,11 @@ class History:
     def sealed_row(self) -> KeyRow:
         """The row as it goes back into the store."""
         plain = self.count.to_bytes(8, "big") + self.second
-        return replace(self.row, state=aead_seal(self.state_key, plain, _binding(self.row)))
+        row = self.row
+        state = aead_seal(self.state_key, plain, _binding(row))
+        return KeyRow(
+            row.holder, row.generation, row.year, row.bucket, row.wrapped, state, row.shares, row.current, row.frozen
+        )
 
 
 def child_holder(point: bytes) -> bytes:

@@ -35,6 +35,7 @@ from gateway.domain.vocabulary import EntryKind, Outcome
 from gateway.errors import BadRequest, Denied, GatewayFault
 from gateway.proofs.merkle import leaf_hash, root_of
 from gateway.store import audit as store
+from gateway.store import audit_keys
 from gateway.store.audit import EntryRow, KeyRow
 from gateway.store.database import Reading, Writing
 from keys.buckets import aead_open
@@ -176,7 +177,7 @@ async def write_index(log: AuditLog) -> Receipt:
     """
     async with log.database.read() as reading:
         covers, rows = await store.all_current_keys(reading)
-        last = await store.newest_epoch(reading)
+        last = await audit_keys.newest_epoch(reading)
     epoch = last[0] + 1 if last else 1
     lines = sorted(line for row in rows for line in index_lines(log.keeper.open(row), epoch))
     lines = sorted([*lines, *(os.urandom(_LINE) for _ in range(-len(lines) % _PADDED_TO))])
@@ -187,7 +188,7 @@ async def write_index(log: AuditLog) -> Receipt:
     )
 
     async def keep(writing: Writing, index: int) -> None:
-        await store.put_epoch(writing, epoch, index, covers, b"".join(lines))
+        await audit_keys.put_epoch(writing, epoch, index, covers, b"".join(lines))
 
     return await log.submit(Asked(draft, {"epoch": epoch, "covers": covers}), within=keep)
 

@@ -83,11 +83,11 @@ class BatchRows:
 
 
 _HEAD = "SELECT size, hashes, time_us, checkpoint FROM audit_head WHERE id = 1"
-_KEY_COLUMNS = "holder, generation, year, bucket, wrapped, state, shares, current, frozen"
+KEY_COLUMNS = "holder, generation, year, bucket, wrapped, state, shares, current, frozen"
 _ENTRY_COLUMNS = "idx, entry_id, facets, leaf, hash, hints, detail"
 # `current` is a reserved word in neither dialect; booleans are bound as booleans, which SQLite stores as 0 and 1.
 _PUT_KEY = (
-    f"INSERT INTO audit_keys ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
+    f"INSERT INTO audit_keys ({KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
     "ON CONFLICT (holder, generation) DO UPDATE SET state = excluded.state, current = excluded.current"
 )
 _PUT_ROLLUP = (
@@ -111,7 +111,7 @@ class ShortWriting(Writing):
 
 def short_write(database: Database) -> AbstractAsyncContextManager[Writing]:
     """A transaction for `open_batch` and `write_batch` alone. Where there is no short way it is `Database.write`."""
-    return _short(database) if isinstance(database, Database) and database.is_sqlite else database.write()
+    return _short(database) if type(database) is Database and database.is_sqlite else database.write()
 
 
 @asynccontextmanager
@@ -139,23 +139,23 @@ async def open_batch(
         statements.append((claim, arguments))
     if holders:
         statements.append(_keys_statement(holders))
-    answers = await _fetch(writing, statements)
+    answers = await fetch(writing, statements)
     head = answers.pop(len(begin))
     del answers[: len(begin)]
     fresh = frozenset(str(row[0]) for row in answers.pop(0)) if proofs else frozenset()
-    keys = [_key_row(row) for row in answers.pop(0)] if holders else []
+    keys = [key_row(row) for row in answers.pop(0)] if holders else []
     return Opening(HeadRow(*_plain(head[0])) if head else None, fresh, keys)
 
 
 async def current_keys(reading: Reading, holders: Sequence[bytes]) -> list[KeyRow]:
     """The current generation of each holder that has one."""
-    (rows,) = await _fetch(reading, [_keys_statement(holders)])
-    return [_key_row(row) for row in rows]
+    (rows,) = await fetch(reading, [_keys_statement(holders)])
+    return [key_row(row) for row in rows]
 
 
 async def release_proofs(writing: Writing, proofs: Sequence[str]) -> None:
     """Give back proofs whose submission failed, so that its denial can be recorded under the same proof."""
-    await _run(writing, [("DELETE FROM proof_jti WHERE jti = ?", [(proof,) for proof in proofs])])
+    await run(writing, [("DELETE FROM proof_jti WHERE jti = ?", [(proof,) for proof in proofs])])
 
 
 async def write_batch(writing: Writing, rows: BatchRows) -> None:
@@ -178,7 +178,7 @@ async def write_batch(writing: Writing, rows: BatchRows) -> None:
         (_PUT_TILE, rows.tiles),
     ]
     head = rows.head
-    moved = await _run(
+    moved = await run(
         writing, statements, last=(_MOVE_HEAD, (head.size, head.hashes, head.time_us, head.checkpoint, rows.before))
     )
     if moved != 1:
@@ -190,7 +190,7 @@ async def create_head(writing: Writing, head: HeadRow) -> None:
     first = (
         "INSERT INTO audit_head (id, size, hashes, time_us, checkpoint) VALUES (1, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
     )
-    await _run(writing, [(first, [(head.size, head.hashes, head.time_us, head.checkpoint)])])
+    await run(writing, [(first, [(head.size, head.hashes, head.time_us, head.checkpoint)])])
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -198,14 +198,14 @@ async def create_head(writing: Writing, head: HeadRow) -> None:
 
 async def get_head(reading: Reading) -> HeadRow | None:
     """The head as committed."""
-    (rows,) = await _fetch(reading, [(_HEAD, ())])
+    (rows,) = await fetch(reading, [(_HEAD, ())])
     return HeadRow(*_plain(rows[0])) if rows else None
 
 
 async def get_entries(reading: Reading, start: int, end: int) -> list[EntryRow]:
     """Entries with `start <= index < end`, in order."""
     select = f"SELECT {_ENTRY_COLUMNS} FROM audit_entries WHERE idx >= ? AND idx < ? ORDER BY idx"  # noqa: S608
-    (rows,) = await _fetch(reading, [(select, (start, end))])
+    (rows,) = await fetch(reading, [(select, (start, end))])
     return [EntryRow(*_plain(row)) for row in rows]
 
 
@@ -215,7 +215,7 @@ async def get_entries_at(reading: Reading, indexes: Sequence[int]) -> list[Entry
     for at in range(0, len(indexes), 500):
         some = indexes[at : at + 500]
         select = f"SELECT {_ENTRY_COLUMNS} FROM audit_entries WHERE idx IN ({_marks(some)}) ORDER BY idx"  # noqa: S608
-        (rows,) = await _fetch(reading, [(select, some)])
+        (rows,) = await fetch(reading, [(select, some)])
         found += [EntryRow(*_plain(row)) for row in rows]
     return found
 
@@ -223,28 +223,28 @@ async def get_entries_at(reading: Reading, indexes: Sequence[int]) -> list[Entry
 async def get_leaves(reading: Reading, start: int, end: int) -> list[bytes]:
     """Canonical bytes of the entries with `start <= index < end`, in order."""
     select = "SELECT leaf FROM audit_entries WHERE idx >= ? AND idx < ? ORDER BY idx"
-    (rows,) = await _fetch(reading, [(select, (start, end))])
+    (rows,) = await fetch(reading, [(select, (start, end))])
     return [bytes(row[0]) for row in rows]
 
 
 async def get_hashed_leaves(reading: Reading, start: int, end: int) -> list[tuple[int, bytes, bytes]]:
     """(index, canonical bytes, stored leaf hash) of the entries with `start <= index < end`, in order."""
     select = "SELECT idx, leaf, hash FROM audit_entries WHERE idx >= ? AND idx < ? ORDER BY idx"
-    (rows,) = await _fetch(reading, [(select, (start, end))])
+    (rows,) = await fetch(reading, [(select, (start, end))])
     return [(int(index), bytes(leaf), bytes(kept)) for index, leaf, kept in rows]
 
 
 async def newest_cosigned(reading: Reading) -> tuple[int, bytes] | None:
     """(size, note) of the newest checkpoint that reached the witness quorum."""
     select = "SELECT size, note FROM audit_checkpoints WHERE quorum = ? ORDER BY size DESC LIMIT 1"
-    (rows,) = await _fetch(reading, [(select, (True,))])
+    (rows,) = await fetch(reading, [(select, (True,))])
     return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
 
 
 async def find_entry(reading: Reading, entry_id: str) -> EntryRow | None:
     """The entry of that random id."""
     select = f"SELECT {_ENTRY_COLUMNS} FROM audit_entries WHERE entry_id = ?"  # noqa: S608
-    (rows,) = await _fetch(reading, [(select, (entry_id,))])
+    (rows,) = await fetch(reading, [(select, (entry_id,))])
     return EntryRow(*_plain(rows[0])) if rows else None
 
 
@@ -259,7 +259,7 @@ async def page(
         f"{matching}ORDER BY idx {order} LIMIT ?"
     )
     arguments = (start, end, *(() if pattern == "%" else (pattern,)), limit)
-    (rows,) = await _fetch(reading, [(select, arguments)])
+    (rows,) = await fetch(reading, [(select, arguments)])
     return [EntryRow(*_plain(row)) for row in rows]
 
 
@@ -269,7 +269,7 @@ async def find_tags(reading: Reading, tags: Sequence[bytes]) -> dict[bytes, int]
     for at in range(0, len(tags), 500):
         some = tags[at : at + 500]
         select = f"SELECT tag, idx FROM audit_tags WHERE tag IN ({_marks(some)})"  # noqa: S608
-        (rows,) = await _fetch(reading, [(select, some)])
+        (rows,) = await fetch(reading, [(select, some)])
         found.update({bytes(tag): int(index) for tag, index in rows})
     return found
 
@@ -277,104 +277,49 @@ async def find_tags(reading: Reading, tags: Sequence[bytes]) -> dict[bytes, int]
 async def get_tiles(reading: Reading, places: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
     """Stored tiles by (level, number)."""
     select = "SELECT hashes FROM audit_tiles WHERE level = ? AND number = ?"
-    answers = await _fetch(reading, [(select, place) for place in places])
+    answers = await fetch(reading, [(select, place) for place in places])
     return {place: bytes(rows[0][0]) for place, rows in zip(places, answers, strict=True) if rows}
 
 
 async def key_generations(reading: Reading, holder: bytes) -> list[KeyRow]:
     """Every generation of a holder's keys, oldest first."""
-    select = f"SELECT {_KEY_COLUMNS} FROM audit_keys WHERE holder = ? ORDER BY generation"  # noqa: S608
-    (rows,) = await _fetch(reading, [(select, (holder,))])
-    return [_key_row(row) for row in rows]
+    select = f"SELECT {KEY_COLUMNS} FROM audit_keys WHERE holder = ? ORDER BY generation"  # noqa: S608
+    (rows,) = await fetch(reading, [(select, (holder,))])
+    return [key_row(row) for row in rows]
 
 
 async def all_current_keys(reading: Reading) -> tuple[int, list[KeyRow]]:
     """(log size, current keys) in one consistent statement, for the epoch index."""
-    columns = ", ".join(f"k.{name}" for name in _KEY_COLUMNS.split(", "))
+    columns = ", ".join(f"k.{name}" for name in KEY_COLUMNS.split(", "))
     select = f"SELECT h.size, {columns} FROM audit_head h LEFT JOIN audit_keys k ON k.current = ?"  # noqa: S608
-    (rows,) = await _fetch(reading, [(select, (True,))])
+    (rows,) = await fetch(reading, [(select, (True,))])
     size = int(rows[0][0]) if rows else 0
-    return size, [_key_row(row[1:]) for row in rows if row[1] is not None]
+    return size, [key_row(row[1:]) for row in rows if row[1] is not None]
 
 
 async def all_keys(reading: Reading) -> list[KeyRow]:
     """Every generation of every history, for finding whose key opens a detail."""
-    (rows,) = await _fetch(reading, [(f"SELECT {_KEY_COLUMNS} FROM audit_keys", ())])  # noqa: S608
-    return [_key_row(row) for row in rows]
-
-
-async def keys_in_bucket(reading: Reading, bucket: int) -> list[KeyRow]:
-    """Every row whose keys that bucket wraps."""
-    (rows,) = await _fetch(reading, [(f"SELECT {_KEY_COLUMNS} FROM audit_keys WHERE bucket = ?", (bucket,))])  # noqa: S608
-    return [_key_row(row) for row in rows]
-
-
-async def rewrap_key(writing: Writing, row: KeyRow, bucket: int, wrapped: bytes) -> None:
-    """Move one row's keys to another bucket."""
-    change = "UPDATE audit_keys SET bucket = ?, wrapped = ? WHERE holder = ? AND generation = ?"
-    await _run(writing, [(change, [(bucket, wrapped, row.holder, row.generation)])])
-
-
-async def delete_keys(writing: Writing, holder: bytes) -> None:
-    """Every generation of a history goes."""
-    await _run(writing, [("DELETE FROM audit_keys WHERE holder = ?", [(holder,)])])
-
-
-async def delete_details(writing: Writing, indexes: Sequence[int]) -> None:
-    """The sealed details of these entries go; the skeletons stay."""
-    change = "UPDATE audit_entries SET detail = NULL, hints = ? WHERE idx = ?"
-    await _run(writing, [(change, [(b"", index) for index in indexes])])
-
-
-async def set_frozen(writing: Writing, holder: bytes, frozen: bool) -> bool:
-    """Freeze or thaw a history; False if there is none."""
-    change = "UPDATE audit_keys SET frozen = ? WHERE holder = ?"
-    return await _run(writing, [], last=(change, (frozen, holder))) > 0
-
-
-async def put_hold(writing: Writing, hold_id: str, holder: bytes, reason: str, until: int) -> None:
-    """Keep a history from destruction until a time (unix seconds)."""
-    put = "INSERT INTO audit_holds (hold_id, holder, reason, until) VALUES (?, ?, ?, ?)"
-    await _run(writing, [(put, [(hold_id, holder, reason, until)])])
-
-
-async def held(reading: Reading, holder: bytes, now: int) -> bool:
-    """Whether a hold keeps this history."""
-    (rows,) = await _fetch(reading, [("SELECT 1 FROM audit_holds WHERE holder = ? AND until > ?", (holder, now))])
-    return bool(rows)
-
-
-async def put_epoch(writing: Writing, epoch: int, index: int, covers: int, lines: bytes) -> None:
-    """Keep an index's lines, in the transaction of its entry; only the last two epochs' lines are kept."""
-    put = "INSERT INTO audit_epochs (epoch, idx, covers, lines) VALUES (?, ?, ?, ?)"
-    drop = "DELETE FROM audit_epochs WHERE epoch < ?"
-    await _run(writing, [(put, [(epoch, index, covers, lines)]), (drop, [(epoch - 1,)])])
-
-
-async def newest_epoch(reading: Reading) -> tuple[int, int, int, bytes] | None:
-    """(epoch, index of its entry, size it covers, lines) of the newest index."""
-    select = "SELECT epoch, idx, covers, lines FROM audit_epochs ORDER BY epoch DESC LIMIT 1"
-    (rows,) = await _fetch(reading, [(select, ())])
-    return (int(rows[0][0]), int(rows[0][1]), int(rows[0][2]), bytes(rows[0][3])) if rows else None
+    (rows,) = await fetch(reading, [(f"SELECT {KEY_COLUMNS} FROM audit_keys", ())])  # noqa: S608
+    return [key_row(row) for row in rows]
 
 
 async def first_at(reading: Reading, time_us: int, size: int) -> int:
     """The first index whose entry is not older than `time_us`; `size` if there is none. Entry ids begin with the time."""
     select = "SELECT idx FROM audit_entries WHERE entry_id >= ? ORDER BY entry_id LIMIT 1"
-    (rows,) = await _fetch(reading, [(select, (f"{max(time_us, 0):014x}",))])
+    (rows,) = await fetch(reading, [(select, (f"{max(time_us, 0):014x}",))])
     return int(rows[0][0]) if rows else size
 
 
 async def get_manifest(reading: Reading, index: int) -> bytes | None:
     """The manifest lines of a bulk entry."""
-    (rows,) = await _fetch(reading, [("SELECT lines FROM audit_manifests WHERE idx = ?", (index,))])
+    (rows,) = await fetch(reading, [("SELECT lines FROM audit_manifests WHERE idx = ?", (index,))])
     return bytes(rows[0][0]) if rows else None
 
 
 async def rollups(reading: Reading, first_hour: int, last_hour: int) -> list[tuple[int, str, int]]:
     """(hour since 1970, facets, count) of a range of hours, both ends included."""
     select = "SELECT hour, facets, count FROM audit_rollups WHERE hour >= ? AND hour <= ? ORDER BY hour, facets"
-    (rows,) = await _fetch(reading, [(select, (first_hour, last_hour))])
+    (rows,) = await fetch(reading, [(select, (first_hour, last_hour))])
     return [(int(hour), str(facets), int(count)) for hour, facets, count in rows]
 
 
@@ -384,9 +329,9 @@ async def rollups(reading: Reading, first_hour: int, last_hour: int) -> list[tup
 async def durable(reading: Reading) -> bool:
     """Whether a commit that returned is on disk: SQLite `synchronous` FULL or more, PostgreSQL `synchronous_commit` on."""
     if _sqlite(reading):
-        (rows,) = await _fetch(reading, [("PRAGMA synchronous", ())])
+        (rows,) = await fetch(reading, [("PRAGMA synchronous", ())])
         return int(rows[0][0]) >= 2  # 2 is FULL
-    answers = await _fetch(reading, [("SHOW synchronous_commit", ()), ("SHOW fsync", ())])
+    answers = await fetch(reading, [("SHOW synchronous_commit", ()), ("SHOW fsync", ())])
     return answers[0][0][0] not in ("off", "local") and answers[1][0][0] == "on"
 
 
@@ -398,7 +343,7 @@ async def _driver(reading: Reading) -> Any:
     return (await reading.connection.get_raw_connection()).driver_connection
 
 
-async def _fetch(reading: Reading, statements: Sequence[Statement]) -> list[list[Any]]:
+async def fetch(reading: Reading, statements: Sequence[Statement]) -> list[list[Any]]:
     """Run statements and give each one's rows. SQLite: one hop to the driver's thread for all of them."""
     driver = await _driver(reading)
     if _sqlite(reading):
@@ -413,7 +358,7 @@ async def _fetch(reading: Reading, statements: Sequence[Statement]) -> list[list
     return answers
 
 
-async def _run(writing: Writing, statements: Sequence[Statement], *, last: Statement | None = None) -> int:
+async def run(writing: Writing, statements: Sequence[Statement], *, last: Statement | None = None) -> int:
     """Run each statement for its rows, then `last` once; the number of rows that `last` changed."""
     driver = await _driver(writing)
     busy = [(sql, rows) for sql, rows in statements if rows]
@@ -448,7 +393,7 @@ def _marks(values: Sequence[Any]) -> str:
 
 def _keys_statement(holders: Sequence[bytes]) -> Statement:
     return (
-        f"SELECT {_KEY_COLUMNS} FROM audit_keys WHERE holder IN ({_marks(holders)}) AND current = ?",  # noqa: S608
+        f"SELECT {KEY_COLUMNS} FROM audit_keys WHERE holder IN ({_marks(holders)}) AND current = ?",  # noqa: S608
         (*holders, True),
     )
 
@@ -457,7 +402,8 @@ def _plain(row: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
 
 
-def _key_row(row: Sequence[Any]) -> KeyRow:
+def key_row(row: Sequence[Any]) -> KeyRow:
+    """A row of `audit_keys`, columns as in KEY_COLUMNS."""
     values = _plain(row)
     holder, generation, year, bucket, wrapped, state, shares = values[:7]
     return KeyRow(holder, generation, year, bucket, wrapped, state, shares, bool(values[7]), bool(values[8]))

@@ -13,6 +13,7 @@ from gateway.domain.vocabulary import EntryKind
 from gateway.errors import BadRequest, Denied, GatewayFault
 from gateway.proofs.tlogproof import verify_proof
 from gateway.store import audit as store
+from gateway.store import audit_keys
 from gateway.store.database import Database
 from tests.unit.audit.audit_world import CHILD, OTHER, SIGNER, a_log, draft, url
 
@@ -72,7 +73,7 @@ async def test_hold_stops_an_erasure(tmp_path) -> None:
     async with a_log(tmp_path) as log:
         await log.append(draft(CHILD))
         async with log.database.write() as writing:
-            await store.put_hold(writing, "h1", child_holder(CHILD), "complaint", 100)
+            await audit_keys.put_hold(writing, "h1", child_holder(CHILD), "complaint", 100)
         with pytest.raises(Denied, match="history_held"):
             await erase(log, child_holder(CHILD), erasure(), now=99)
         await erase(log, child_holder(CHILD), erasure(), now=100)
@@ -96,7 +97,7 @@ async def test_erasure_cut_short_by_a_crash_loses_no_survivor(tmp_path) -> None:
         await log.append(draft(CHILD, OTHER))
         async with log.database.read() as reading:
             (row,) = await store.key_generations(reading, CHILD)
-            others = [one for one in await store.keys_in_bucket(reading, row.bucket) if one.holder != CHILD]
+            others = [one for one in await audit_keys.keys_in_bucket(reading, row.bucket) if one.holder != CHILD]
         # The bucket file says that the key is gone; the database never heard of it.
         log.buckets.destroy(row.bucket, [one.wrapped for one in others])
     async with a_log(tmp_path) as log:
