@@ -64,3 +64,12 @@ async def newest_epoch(reading: Reading) -> tuple[int, int, int, bytes] | None:
     select = "SELECT epoch, idx, covers, lines FROM audit_epochs ORDER BY epoch DESC LIMIT 1"
     (rows,) = await fetch(reading, [(select, ())])
     return (int(rows[0][0]), int(rows[0][1]), int(rows[0][2]), bytes(rows[0][3])) if rows else None
+
+
+async def put_cosigned(writing: Writing, size: int, note: bytes, quorum: bool, stored_at: int) -> None:
+    """Keep a cosigned checkpoint; more cosignatures of the same size take its place."""
+    put = (
+        "INSERT INTO audit_checkpoints (size, note, quorum, stored_at) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (size) DO UPDATE SET note = excluded.note, quorum = excluded.quorum"
+    )
+    await run(writing, [(put, [(size, note, quorum, stored_at)])])
