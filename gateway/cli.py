@@ -406,6 +406,41 @@ def export_log(
     _echo_json({"entry": _run(work()), "folder": str(folder)})
 
 
+@audit.command("open")
+def open_details(
+    out: Annotated[Path, typer.Argument(help="New file: one JSON line per entry, skeleton and opened detail.")],
+    reason: Annotated[str, typer.Option(help="Why; stands in the entry.")] = "audit",
+    data: Data = None,
+) -> None:
+    """Open the details of every entry that the gateway's own keys open; protective ones stay sealed. The look is an entry.
+    打开全部可开的条目明细（保护类除外），本次查阅同样留痕。"""
+    from gateway.app import opened
+    from gateway.audit.reading import open_detail
+    from gateway.domain.entries import EntryDraft
+    from gateway.domain.vocabulary import EntryKind, Outcome
+    from gateway.flows.registration import BY
+    from gateway.store.audit import get_entries, get_head
+
+    async def work() -> int:
+        async with opened(_settings(data)) as house:
+            draft = EntryDraft(kind=EntryKind.AUDIT_QUERY, outcome=Outcome.DONE, detail={"by": BY, "reason": reason})
+            await house.log.append(draft)
+            async with house.database.read() as reading:
+                head = await get_head(reading)
+                rows = await get_entries(reading, 0, head.size if head else 0)
+                with out.open("x", encoding="utf-8") as file:
+                    for row in rows:
+                        line: dict[str, Any] = {"index": row.index, "entry": json.loads(row.leaf)}
+                        try:
+                            line["detail"] = await open_detail(reading, house.log.keeper, row)
+                        except GatewayError as error:
+                            line["sealed"] = error.code
+                        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            return len(rows)
+
+    _echo_json({"entries": _run(work()), "file": str(out)})
+
+
 @audit.command("receipt")
 def show_receipt(index: Annotated[int, typer.Argument(help="Entry index.")], data: Data = None) -> None:
     """Print the tlog-proof of one entry, for any C2SP verifier. 输出某条目的证明。"""

@@ -456,7 +456,7 @@ def step_f(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
             civil,
             [(roles.teen, {**warning(contacted=False), "risk_band": "crisis", "urgency": "immediate"})],
             door=Door.EMERGENCY,
-            reason="self_harm",
+            reason="self_harm_risk",
         ),
         role="teen",
     )
@@ -497,7 +497,7 @@ def step_g(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         "sc",
         "sc",
         "accepted",
-        lambda: sent(school, "X20", "P07", civil, [(child, report)], door=Door.PROTECTIVE, reason="suspected_abuse"),
+        lambda: sent(school, "X20", "P07", civil, [(child, report)], door=Door.PROTECTIVE, reason="violence"),
         role="other",
     )
     story.event("g", "X20, recipient", "X20", "ca", "sc", "acknowledged", lambda: final_state(school, "X20"))
