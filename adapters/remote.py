@@ -22,6 +22,17 @@ from keys.signing import SigningKey
 
 ANSWER_AT_MOST = 4 * 1024 * 1024
 PASSED_ON = frozenset({"age_band_contradicted"})
+PROVIDER_CODES = frozenset(
+    {
+        "provider_timeout",
+        "provider_unavailable",
+        "provider_garbage",
+        "provider_too_much",
+        "provider_busy",
+        "provider_circuit_open",
+        "provider_code_unknown",
+    }
+)
 
 
 class Reachable(Protocol):
@@ -82,7 +93,7 @@ class RemoteEdge:
             code = str(json.loads(response.content).get("code", ""))
         if code in PASSED_ON:
             return Denied(code)
-        if code in ("provider_timeout", "provider_unavailable", "provider_garbage", "provider_too_much"):
+        if code in PROVIDER_CODES:
             return ProviderFault(code, edge=self._edge.party.text)
         return ProviderFault("provider_refused", edge=self._edge.party.text)
 

@@ -60,11 +60,13 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reading]:
-        """A consistent view for reading; rolled back at the end."""
+        """A consistent view for reading."""
         async with self._reader.connect() as connection:
             if not self.is_sqlite:
                 await connection.execution_options(postgresql_readonly=True)
             yield Reading(connection)
+            # Nothing was written, so this only ends the view; a rollback would make psycopg forget its prepared statements.
+            await connection.commit()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Writing]:

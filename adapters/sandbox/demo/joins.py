@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 def joined_children(ours: Sequence[Row], theirs: Sequence[Row]) -> set[str]:
     """Names of columns (or `first+second`) of `theirs` by which at least one child is found in `ours`."""
     found: set[str] = set()
-    left = {name: column for name, column in _columns(ours)}
+    left = dict(_columns(ours))
     right = {name: column for name, column in _columns(theirs) if name != "exchange"}
     for one, other in product(left, right):
         if _unique(left[one]) & _unique(right[other]):

@@ -8,26 +8,25 @@ the roles of `cast.py`, never by name.
 from __future__ import annotations
 
 import json
-import re
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from adapters.sandbox.cast import Cast, cast
+from adapters.sandbox.cast import Cast
 from adapters.sandbox.demo.desk import Desk
 from adapters.sandbox.demo.joins import joined_children
 from adapters.sandbox.demo.site import Site
 from adapters.sandbox.demo.stage import Stage
 from adapters.sandbox.demo.telling import Teller
 from adapters.sandbox.population import Child
-from gateway.client.configuration import OfficerKey
 from gateway.client.errors import GatewayRefused
 from gateway.client.sending import NothingPermitted
 from gateway.domain.orders import FieldValue
-from gateway.domain.vocabulary import AgeBand, Door
+from gateway.domain.vocabulary import AgeBand
+
+Outcome = tuple[str, int | None, Sequence[str]]
+"""How an event ended: status, index of its entry where there is one, names of the fields that it was about."""
 
 SLICE = 60
 """Children of the register slice in step d."""
@@ -47,6 +46,7 @@ class Story:
 
     @property
     def site(self) -> Site:
+        """Who takes part."""
         return self.stage.site
 
     @property
@@ -74,7 +74,7 @@ class Story:
         caller: str,
         provider: str,
         expected: str,
-        act: Callable[[], tuple[str, int | None, Sequence[str]]],
+        act: Callable[[], Outcome],
         role: str = "",
     ) -> str:
         """Do one thing, compare, tell, note."""
@@ -105,28 +105,12 @@ class Story:
         (self.stage.folder / "summary.json").write_text(json.dumps(self.rows, indent=1, ensure_ascii=False), "utf-8")
 
 
-def tell(story: Story) -> None:
-    """All steps."""
-    roles = cast(story.stage.population)
-    desks = {
-        "ca": story.desk("ca", "M0101", "case_worker"),
-        "ed": story.desk("ed", "J0201", "case_worker"),
-        "sc": story.desk("sc", "T0417", "school_psychologist"),
-        "yl": story.desk("yl"),
-        "out": story.desk("out", "N0101", "case_worker"),
-        "auditor": story.desk("ca", "M0990", "auditor"),
-    }
-    for chapter in (step_a, step_b, step_c, step_d, step_e, step_f, step_g, step_h):
-        story.teller.chapter(chapter.__name__[-1])
-        chapter(story, roles, desks)
-
-
 # --- a, b: asking ---------------------------------------------------------------------------------------------------------
 
 
 def asked(
     desk: Desk, exchange: str, purpose: str, child: Child, case: str | None, fields: Sequence[str] | None = None
-) -> tuple[str, int | None, Sequence[str]]:
+) -> Outcome:
     """Ask through the SDK; the receipt is checked against the log before it counts."""
     with desk.client() as client:
         answer = client.ask(exchange, purpose, identifier=desk.identifier(child), case=case, fields=fields)
@@ -186,13 +170,13 @@ def sent(
     recipient: Desk,
     records: Sequence[tuple[Child, Mapping[str, FieldValue]]],
     **extra: Any,
-) -> tuple[str, int | None, Sequence[str]]:
+) -> Outcome:
     """Send through the SDK: accepted with a receipt, or refused by code."""
     made = desk.send(exchange, purpose, recipient.party, records, **extra)
     return "accepted", made.receipt.index, sorted({name for _, values in records for name in values})
 
 
-def final_state(desk: Desk, exchange: str, *, seconds: float = 40.0) -> tuple[str, int | None, Sequence[str]]:
+def final_state(desk: Desk, exchange: str, *, seconds: float = 40.0) -> Outcome:
     """What became of the desk's newest delivery of an exchange, once it is no longer under way."""
     deadline = time.monotonic() + seconds
     state = "none"
@@ -277,7 +261,7 @@ def register_line(child: Child) -> dict[str, FieldValue]:
     }
 
 
-def step_d(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
+def step_d(story: Story, _roles: Cast, desks: Mapping[str, Desk]) -> None:
     """X13: open for education, closed for a youth-league client that has an inbox and neither edge nor directory."""
     civil, education, league = desks["ca"], desks["ed"], desks["yl"]
     listed = story.stage.population.where(
@@ -324,7 +308,7 @@ def step_d(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
     )
 
 
-def take_inbox(story: Story, desk: Desk) -> tuple[str, int | None, Sequence[str]]:
+def take_inbox(story: Story, desk: Desk) -> Outcome:
     """Take, open and acknowledge what waits; what was opened is kept for the join test and the re-derivation."""
     rows = story.inboxes.setdefault(desk.name, [])
     index = None
@@ -344,242 +328,3 @@ def take_inbox(story: Story, desk: Desk) -> tuple[str, int | None, Sequence[str]
     names = {name for row in rows for name in row} - {"exchange", "subject"}
     (story.stage.folder / f"inbox-{desk.name}.json").write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
     return ("opened" if rows else "empty"), index, sorted(names)
-
-
-# --- e: refusals -----------------------------------------------------------------------------------------------------------------
-
-
-def step_e(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
-    """What is refused, each with its own code."""
-    civil, school, outside = desks["ca"], desks["sc"], desks["out"]
-
-    def event(what: str, exchange: str, caller: str, expected: str, act: Callable[[], Any], role: str = "") -> None:
-        story.event("e", what, exchange, caller, "", expected, act, role=role)
-
-    case = approved_case(civil, roles.other, ["X02"], "M0900")
-    event("wrong purpose", "X02", "ca", "purpose", lambda: asked(civil, "X02", "P06", roles.other, case), "other")
-    event("no case", "X02", "ca", "case_missing", lambda: asked(civil, "X02", "P14", roles.other, None), "other")
-
-    far = approved_case(outside, roles.other, ["X02"], "N0900")
-    event(
-        "caller outside the rule's region",
-        "X02",
-        "out",
-        "region",
-        lambda: asked(outside, "X02", "P14", roles.other, far),
-        "other",
-    )
-
-    away = approved_case(civil, roles.outside, ["X02"], "M0900")
-    event(
-        "record outside the region",
-        "X02",
-        "ca",
-        "no_result",
-        lambda: asked(civil, "X02", "P14", roles.outside, away),
-        "outside",
-    )
-
-    consent = school.consent(
-        roles.other,
-        exchange="X05",
-        purpose="P01",
-        recipients=["civil_affairs"],
-        fields=X05_FIELDS,
-        band=AgeBand.A8_13,
-        child_grant="granted",
-    )
-    with school.client() as client:
-        client.withdraw_consent(consent)
-    event(
-        "consent withdrawn a moment ago",
-        "X05",
-        "sc",
-        "consent_withdrawn",
-        lambda: sent(school, "X05", "P01", civil, [(roles.other, warning(contacted=True))]),
-        "other",
-    )
-
-    school.consent(
-        roles.teen,
-        exchange="X05",
-        purpose="P01",
-        recipients=["civil_affairs"],
-        fields=X05_FIELDS,
-        band=AgeBand.A14_15,
-        child_grant="not_asked",
-    )
-    event(
-        "14 and above, without the child's own consent",
-        "X05",
-        "sc",
-        "child_consent_missing",
-        lambda: sent(school, "X05", "P01", civil, [(roles.teen, warning(contacted=True))]),
-        "teen",
-    )
-
-    def approve_himself() -> tuple[str, int | None, Sequence[str]]:
-        mine = civil.open_case(roles.other, ["X02"], [civil.party], None)
-        civil.approve(mine, "M0900", "M0900", ["X02"])
-        return "approved", None, ()
-
-    event("an officer approving himself", "X02", "ca", "approval_self", approve_himself, "other")
-
-    forged = OfficerKey("M0101", "case_worker", civil.site["ca"].client_key)
-    impostor = civil.acting_as(forged)
-    event(
-        "an officer assertion made by a client key",
-        "X02",
-        "ca",
-        "officer_key_unknown",
-        lambda: asked(impostor, "X02", "P14", roles.other, case),
-    )
-
-
-# --- f, g: the two exceptional doors ------------------------------------------------------------------------------------------------
-
-
-def step_f(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
-    """X05 through the emergency door: granted, notice owed, review task opened."""
-    school, civil = desks["sc"], desks["ca"]
-    story.event(
-        "f",
-        "X05, emergency door",
-        "X05",
-        "sc",
-        "sc",
-        "accepted",
-        lambda: sent(
-            school,
-            "X05",
-            "P01",
-            civil,
-            [(roles.teen, {**warning(contacted=False), "risk_band": "crisis", "urgency": "immediate"})],
-            door=Door.EMERGENCY,
-            reason="self_harm_risk",
-        ),
-        role="teen",
-    )
-    story.event("f", "X05, recipient", "X05", "ca", "sc", "acknowledged", lambda: final_state(school, "X05"))
-
-    def review() -> tuple[str, int | None, Sequence[str]]:
-        with school.client() as client:
-            open_tasks = [task for task in client.reviews() if task["kind"] == "emergency"]
-        return ("review opened" if len(open_tasks) == 1 else "none"), None, ()
-
-    story.event("f", "review task", "X05", "sc", "sc", "review opened", review)
-
-
-def step_g(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
-    """X20 through the protective door: no trace in the guardian's view."""
-    school, civil = desks["sc"], desks["ca"]
-    child = roles.other
-
-    def guardians_page() -> dict[str, Any]:
-        with civil.client() as client:
-            return client.guardian_accesses(identifier=civil.identifier(child))
-
-    before = guardians_page()
-    report: dict[str, FieldValue] = {
-        "report_id": "QZBG-2026-0007",
-        "child_name": child.name,
-        "child_id_number": child.identifier or "",
-        "location": child.address,
-        "harm_type": "physical",
-        "immediate_danger": "Y",
-        "reporter_org": school.party.organisation,
-        "actions_taken": "已转移至安全场所，已联系民政值班人员。",
-    }
-    story.event(
-        "g",
-        "X20, protective door",
-        "X20",
-        "sc",
-        "sc",
-        "accepted",
-        lambda: sent(school, "X20", "P07", civil, [(child, report)], door=Door.PROTECTIVE, reason="violence"),
-        role="other",
-    )
-    story.event("g", "X20, recipient", "X20", "ca", "sc", "acknowledged", lambda: final_state(school, "X20"))
-    after = guardians_page()
-    story.event(
-        "g",
-        "the guardian's page",
-        "X20",
-        "ca",
-        "",
-        "no trace",
-        lambda: (
-            "no trace"
-            if before["accesses"] == after["accesses"] and before["sentence"] == after["sentence"]
-            else "trace",
-            None,
-            (),
-        ),
-        role="other",
-    )
-
-
-# --- h: the auditor -----------------------------------------------------------------------------------------------------------------------
-
-
-def step_h(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
-    """That child's whole history, proved whole; one byte of a copy changed, and the verifier names the entry."""
-    auditor = desks["auditor"]
-    stage = story.stage
-    with auditor.client() as client:
-        name = client.pseudonyms([auditor.identifier(roles.pupil)])[0]
-    subject = stage.folder / "auditor-subject.txt"
-    subject.write_text(name, "ascii")
-    export = stage.folder / "audit-export"
-
-    def take_export() -> tuple[str, int | None, Sequence[str]]:
-        said = json.loads(
-            stage.runxin(
-                "audit", "export", str(export), "--subject", str(subject), "--department", "civil_affairs", "--details"
-            )
-        )
-        return "exported", int(said["entry"]), ()
-
-    story.event("h", "export with the child's history", "", "auditor", "", "exported", take_export, role="pupil")
-    story.event("h", "runxin audit verify (the log)", "", "auditor", "", "verified", lambda: verified(stage, []))
-    story.event(
-        "h", "runxin audit verify (the copy)", "", "auditor", "", "verified", lambda: verified(stage, [str(export)])
-    )
-
-    broken = stage.folder / "audit-export-broken"
-    index = change_one_byte(export, broken)
-    story.event(
-        "h",
-        "one byte of a copy changed",
-        "",
-        "auditor",
-        "",
-        f"entry {index}",
-        lambda: verified(stage, [str(broken)]),
-    )
-    shutil.rmtree(broken)
-
-
-def verified(stage: Stage, arguments: Sequence[str]) -> tuple[str, int | None, Sequence[str]]:
-    """`runxin audit verify`: `verified`, or the entry that it names."""
-    try:
-        stage.runxin("audit", "verify", *arguments)
-    except RuntimeError as error:
-        named = re.search(r"entry \d+", str(error))
-        return (named[0] if named else "failed"), None, ()
-    return "verified", None, ()
-
-
-def change_one_byte(export: Path, copy: Path) -> int:
-    """Copy an export and change one byte of the seventh entry; its index."""
-    shutil.copytree(export, copy)
-    bundle = next(path for path in sorted((copy / "tile" / "entries").rglob("*")) if path.is_file())
-    data = bytearray(bundle.read_bytes())
-    at = 0
-    for _ in range(7):
-        at += 2 + int.from_bytes(data[at : at + 2], "big")
-    place = at + 2 + data[at + 2 :].index(b'"t":') + 8
-    data[place] = ord("1") if data[place] != ord("1") else ord("2")
-    bundle.write_bytes(bytes(data))
-    return 7

@@ -1,0 +1,99 @@
+"""Step e of the story: what is refused, each with its own code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from adapters.sandbox.cast import Cast
+from adapters.sandbox.demo.desk import Desk
+from adapters.sandbox.demo.story import X05_FIELDS, Outcome, Story, approved_case, asked, sent, warning
+from gateway.client.configuration import OfficerKey
+from gateway.domain.vocabulary import AgeBand
+
+
+def step_e(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
+    """What is refused, each with its own code."""
+    civil, school, outside = desks["ca"], desks["sc"], desks["out"]
+
+    def event(what: str, exchange: str, caller: str, expected: str, act: Callable[[], Any], role: str = "") -> None:
+        story.event("e", what, exchange, caller, "", expected, act, role=role)
+
+    case = approved_case(civil, roles.other, ["X02"], "M0900")
+    event("wrong purpose", "X02", "ca", "purpose", lambda: asked(civil, "X02", "P06", roles.other, case), "other")
+    event("no case", "X02", "ca", "case_missing", lambda: asked(civil, "X02", "P14", roles.other, None), "other")
+
+    far = approved_case(outside, roles.other, ["X02"], "N0900")
+    event(
+        "caller outside the rule's region",
+        "X02",
+        "out",
+        "region",
+        lambda: asked(outside, "X02", "P14", roles.other, far),
+        "other",
+    )
+
+    away = approved_case(civil, roles.outside, ["X02"], "M0900")
+    event(
+        "record outside the region",
+        "X02",
+        "ca",
+        "no_result",
+        lambda: asked(civil, "X02", "P14", roles.outside, away),
+        "outside",
+    )
+
+    consent = school.consent(
+        roles.other,
+        exchange="X05",
+        purpose="P01",
+        recipients=["civil_affairs"],
+        fields=X05_FIELDS,
+        band=AgeBand.A8_13,
+        child_grant="granted",
+    )
+    with school.client() as client:
+        client.withdraw_consent(consent)
+    event(
+        "consent withdrawn a moment ago",
+        "X05",
+        "sc",
+        "consent_withdrawn",
+        lambda: sent(school, "X05", "P01", civil, [(roles.other, warning(contacted=True))]),
+        "other",
+    )
+
+    school.consent(
+        roles.teen,
+        exchange="X05",
+        purpose="P01",
+        recipients=["civil_affairs"],
+        fields=X05_FIELDS,
+        band=AgeBand.A14_15,
+        child_grant="not_asked",
+    )
+    event(
+        "14 and above, without the child's own consent",
+        "X05",
+        "sc",
+        "child_consent_missing",
+        lambda: sent(school, "X05", "P01", civil, [(roles.teen, warning(contacted=True))]),
+        "teen",
+    )
+
+    def approve_himself() -> Outcome:
+        mine = civil.open_case(roles.other, ["X02"], [civil.party], None)
+        civil.approve(mine, "M0900", "M0900", ["X02"])
+        return "approved", None, ()
+
+    event("an officer approving himself", "X02", "ca", "approval_self", approve_himself, "other")
+
+    forged = OfficerKey("M0101", "case_worker", civil.site["ca"].client_key)
+    impostor = civil.acting_as(forged)
+    event(
+        "an officer assertion made by a client key",
+        "X02",
+        "ca",
+        "officer_key_unknown",
+        lambda: asked(impostor, "X02", "P14", roles.other, case),
+    )

@@ -1,0 +1,1 @@
+"""The groups of the local command line; `gateway/cli.py` puts them together."""

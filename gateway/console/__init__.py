@@ -1,0 +1,1 @@
+"""The human door: server-rendered pages for auditors and administrators."""
