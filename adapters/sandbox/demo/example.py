@@ -1,7 +1,6 @@
 """What the README's examples need, left in civil affairs' folder: a ready SDK configuration, an approved case, a ready request.
 
-Rules kept here: the identifier stays in the department's own folder, as it would in its own system, and in files of mode 0600;
-the case and its approval are made by the SDK, as any department's.
+Rules kept here: the identifier stays in the department's own folder, as it would in its own system, in files of mode 0600.
 
     bodies/ca/system.toml   the SDK's and `runxin token`'s configuration: client, officer, sealing key, the log's pinned key
     bodies/ca/child.json    {"identifier": [kind, text], "case": reference}: an invented child with an open, approved case
@@ -18,15 +17,12 @@ from typing import Any
 from adapters.sandbox.demo.desk import Desk
 from adapters.sandbox.population import Child
 
-EXCHANGE, PURPOSE, APPROVER = "X02", "P14", "M0900"
+EXCHANGE, PURPOSE = "X02", "P14"
 
 
-def leave(desk: Desk, child: Child) -> None:
-    """Write the three files for a desk with an officer. Raises what the SDK raises."""
-    assert desk.officer is not None
+def leave(desk: Desk, child: Child, case: str) -> None:
+    """Write the three files for a desk whose officer has an approved case on the child. Raises what the SDK raises."""
     home = desk.site.folder / desk.name
-    case = desk.open_case(child, [EXCHANGE], [desk.party], None)
-    desk.approve(case, APPROVER, desk.officer.person_id, [EXCHANGE])
     with desk.client() as client:
         (pseudonym,) = client.pseudonyms([desk.identifier(child)])
     _write(home / "system.toml", configuration(desk))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.sandbox.cast import Cast
+from adapters.sandbox.demo import example
 from adapters.sandbox.demo.desk import Desk
 from adapters.sandbox.demo.joins import joined_children
 from adapters.sandbox.demo.site import Site
@@ -135,6 +136,7 @@ def step_a(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
     story.event(
         "a", "X02", "X02", "ca", "ed", "released", lambda: asked(desk, "X02", "P14", roles.pupil, case), role="pupil"
     )
+    example.leave(desk, roles.pupil, case)
 
 
 def step_b(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
