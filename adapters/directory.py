@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from adapters.base.source import Enrolment, Evaluate, LocalPerson, Progress
+from adapters.oracle_watch import OracleWatch
 from gateway.domain.subjects import Pseudonym, Scope
 from gateway.domain.vocabulary import Department
 from gateway.errors import BadRequest, GatewayFault
@@ -87,11 +88,14 @@ class Directory:
         evaluate: Evaluate,
         grant: str | None,
         progress: Progress | None = None,
+        watch: OracleWatch | None = None,
     ) -> Enrolment:
         """Enrol whoever is new or has another identifier than before; `progress` is called after each batch.
 
-        Raises what `evaluate` raises; batches before that stay.
+        watch: looks at each batch before it leaves; a fresh one with the usual limits where none is given. Raises what `evaluate`
+        raises and `Denied("enrolment_suspicious")`; batches before that stay.
         """
+        watch = watch or OracleWatch()
         state = Enrolment(epoch=self.epoch)
         batch: list[tuple[LocalPerson, Identifier, bytes]] = []
         async for person in people:
@@ -104,11 +108,13 @@ class Directory:
             else:
                 batch.append((person, identifier, mark))
             if len(batch) == BATCH:
+                watch.require_plausible([named for _, named, _ in batch])
                 state = await self._enrol_batch(batch, evaluate, grant, state)
                 batch = []
             if progress is not None and state.seen % BATCH == 0:
                 progress(state)
         if batch:
+            watch.require_plausible([named for _, named, _ in batch])
             state = await self._enrol_batch(batch, evaluate, grant, state)
         if progress is not None:
             progress(state)

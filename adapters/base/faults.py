@@ -44,6 +44,7 @@ CODES: Mapping[str, Said] = MappingProxyType(
         "edge_settings": Said(500, "前置机配置有误，拒绝启动", "the edge's settings are wrong; it refuses to start"),
         "exchange_file_invalid": Said(500, "共享事项定义文件有误", "the file of exchange definitions is wrong"),
         "directory_invalid": Said(500, "对照表不属于本部门或已损坏", "the directory is another department's or is damaged"),
+        "enrolment_suspicious": Said(403, "登记的号码呈连续或重复，疑似穷举，已中止", "the numbers to enrol look counted through"),
         "local_unauthorised": Said(401, "本地系统未通过验证", "the local system is not authenticated"),
         "local_request_invalid": Said(400, "本地发送请求格式有误", "the local send request is malformed"),
         "local_record_unknown": Said(404, "本部门没有该记录", "this department has no such record"),
