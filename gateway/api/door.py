@@ -2,7 +2,7 @@
 
 Rules kept here: the body reaches a flow as the bytes that arrived; nobody parses it before it is authenticated; a refusal
 before authentication is counted per source and minute and never recorded per request; nothing of a request is logged but
-its route, status, code and duration.
+its route and the kind of what failed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gateway.api.patience import Patience
 from gateway.api.problems import MEDIA_TYPE, problem
 from gateway.domain.entries import Receipt
 from gateway.errors import BadRequest, GatewayError, GatewayFault, NotAuthenticated
+from gateway.flows.account import is_outage
 from gateway.flows.house import House
 from gateway.flows.requests import SignedRequest
 from gateway.observe import REFUSALS, REQUESTS, SECONDS, log
@@ -27,12 +28,40 @@ BODY_AT_MOST = 8 * 1024 * 1024
 Handler = Callable[[House, SignedRequest], Awaitable[Response]]
 
 
-async def serve(request: Request, route: str, handler: Handler) -> Response:
+async def serve(request: Request, route: str, handler: Handler, *, json_body: bool = False) -> Response:
     """Run one flow behind the door; whatever it raises becomes a problem document."""
     started = time.perf_counter()
     house: House = request.app.state.house
     patience: Patience = request.app.state.patience
     source = request.client.host if request.client else ""
+    try:
+        signed = await _arrived(request, patience, source, json_body=json_body)
+        response = await handler(house, signed)
+    except (NotAuthenticated, TurnedAway) as error:
+        # Step (1) did not succeed: no entry, the minute's roll-up counts it.
+        patience.count(source)
+        house.refusals.note(source, error.code, now=int(house.clock.now().timestamp()))
+        response = refusal(error)
+    except GatewayFault as error:
+        # What lies behind it is for the operator: its kind, never its text.
+        log.error("fault", route=route, code=error.code, exc_info=error.__cause__ or error)
+        response = refusal(error)
+    except GatewayError as error:
+        response = refusal(error)
+    except Exception as error:
+        log.error("unexpected", route=route, exc_info=error)
+        response = refusal(GatewayFault("audit_unavailable" if is_outage(error) else "internal"))
+    REQUESTS.labels(route, str(response.status_code)).inc()
+    SECONDS.labels(route).observe(time.perf_counter() - started)
+    return response
+
+
+class TurnedAway(BadRequest):
+    """Refused at the door, before anybody looked who it was: too large, of another type, too often."""
+
+
+async def _arrived(request: Request, patience: Patience, source: str, *, json_body: bool) -> SignedRequest:
+    """The request as it came. Raises `TurnedAway`, `NotAuthenticated`."""
     try:
         patience.require(source)
         signed = SignedRequest(
@@ -42,20 +71,11 @@ async def serve(request: Request, route: str, handler: Handler) -> Response:
             body=await _raw_body(request),
             source=source,
         )
-        response = await handler(house, signed)
-    except NotAuthenticated as error:
-        patience.count(source)
-        house.refusals.note(source, error.code, now=int(time.time()))
-        response = refusal(error)
-    except GatewayError as error:
-        response = refusal(error)
-    except Exception as error:
-        # Anything that is not ours: its kind to the operator, nothing to the caller.
-        log.error("unexpected", route=route, exc_info=error)
-        response = refusal(GatewayFault("internal"))
-    REQUESTS.labels(route, str(response.status_code)).inc()
-    SECONDS.labels(route).observe(time.perf_counter() - started)
-    return response
+        if json_body:
+            require_json(signed)
+    except BadRequest as error:
+        raise TurnedAway(error.code, **error.facts) from None
+    return signed
 
 
 def refusal(error: GatewayError) -> Response:
@@ -66,7 +86,7 @@ def refusal(error: GatewayError) -> Response:
     if status == 401:
         headers["WWW-Authenticate"] = 'DPoP algs="EdDSA"'
     if status in (429, 503):
-        headers["Retry-After"] = "60" if status == 429 else "5"
+        headers["Retry-After"] = str(error.facts.get("retry_after", 60 if status == 429 else 5))
     return Response(json.dumps(document, ensure_ascii=False), status, headers, MEDIA_TYPE)
 
 
@@ -87,7 +107,7 @@ def _headers(request: Request) -> dict[str, str]:
     """Header names in lower case; a header sent twice is refused where it matters, because two readers might differ."""
     found: dict[str, str] = {}
     for raw_name, raw_value in request.headers.raw:
-        name = raw_name.decode("latin-1")
+        name = raw_name.decode("latin-1").lower()
         if name in found and name in _SINGLE:
             raise NotAuthenticated("proof_invalid")
         found[name] = raw_value.decode("latin-1")
@@ -99,7 +119,7 @@ _SINGLE = frozenset({"authorization", "dpop", "officer-assertion", "content-type
 
 async def _raw_body(request: Request) -> bytes:
     declared = request.headers.get("content-length", "0")
-    if not declared.isdigit() or int(declared) > BODY_AT_MOST:
+    if not (declared.isascii() and declared.isdigit()) or int(declared) > BODY_AT_MOST:
         raise BadRequest("body_too_large")
     chunks, size = [], 0
     async for chunk in request.stream():
