@@ -173,9 +173,15 @@ def sent(
     records: Sequence[tuple[Child, Mapping[str, FieldValue]]],
     **extra: Any,
 ) -> Outcome:
-    """Send through the SDK: accepted with a receipt, or refused by code."""
+    """Send through the SDK: accepted with a receipt and the names of the fields that went, or refused by code."""
     made = desk.send(exchange, purpose, recipient.party, records, **extra)
-    return "accepted", made.receipt.index, sorted({name for _, values in records for name in values})
+    went = {
+        name
+        for number in made.delivered
+        for name in records[number - 1][1]
+        if name not in made.withheld.get(number, {})
+    }
+    return "accepted", made.receipt.index, sorted(went)
 
 
 def final_state(desk: Desk, exchange: str, *, seconds: float = 40.0) -> Outcome:
