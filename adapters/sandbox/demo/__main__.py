@@ -15,7 +15,7 @@ from pathlib import Path
 
 from adapters.sandbox.demo.desk import enrol_people, enrolment_grant
 from adapters.sandbox.demo.site import PEOPLE
-from adapters.sandbox.demo.stage import Stage, build_stage, start_edges, start_gateway, start_systems
+from adapters.sandbox.demo.stage import Stage, build_stage, keep_metrics, start_edges, start_gateway, start_systems
 from adapters.sandbox.demo.steps import tell
 from adapters.sandbox.demo.story import Story
 from adapters.sandbox.demo.telling import Teller
@@ -38,6 +38,7 @@ def main() -> int:
         story = Story(stage, teller)
         tell(story)
         story.save()
+        keep_metrics(stage)
         teller.console.print()
         teller.say("done")
         teller.console.print(

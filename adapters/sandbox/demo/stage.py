@@ -96,6 +96,13 @@ class Stage:
         return done.stdout
 
 
+def keep_metrics(stage: Stage) -> None:
+    """What the gateway counts, as a scraper would see it now, in `metrics.txt`: a test searches it for names and numbers."""
+    said = httpx2.get(f"http://127.0.0.1:{stage.addresses['metrics_port']}/metrics", timeout=10, trust_env=False)
+    said.raise_for_status()
+    (stage.folder / "metrics.txt").write_bytes(said.content)
+
+
 def build_stage(folder: Path, children: int, progress: Progress) -> Stage:
     """A fresh folder, the population, the bodies, the addresses. Nothing runs yet."""
     if folder.exists():
