@@ -29,7 +29,7 @@ from gateway.flows.query import Answer
 from gateway.flows.requests import EvaluateRequest, SignedRequest
 from gateway.identity.approvals import verify_approval
 from gateway.store.database import Writing
-from gateway.store.exchanges import Grant, count_evaluations, enrolled_size, put_grant, use_grant
+from gateway.store.exchanges import Grant, count_evaluations, enrolled_size, grant_made, put_grant, use_grant
 from gateway.store.naming import count_burst, first_alarm
 
 LEAST_QUOTA = 500
@@ -167,6 +167,9 @@ async def grant(house: House, signed: SignedRequest, read: Callable[[bytes], tup
         body = canonical({"grant": made.grant_id, "size": made.size, "until": made.until})
 
         async def keep(writing: Writing) -> None:
+            # The signed subject is the grant's identity: carried in twice, it would double the register's size.
+            if await grant_made(writing, made.party, made.size, made.until):
+                raise Denied("approval_replayed")
             await put_grant(writing, made, json.dumps(statements).encode())
 
         receipt = await house.log.append(

@@ -208,6 +208,15 @@ async def put_grant(writing: Writing, grant: Grant, statements: bytes) -> None:
     )
 
 
+async def grant_made(reading: Reading, party: str, size: int, until: int) -> bool:
+    """Whether a grant of this size and end was already made for a party."""
+    column = enrolment_grants.c
+    found = await reading.connection.execute(
+        select(column.grant_id).where(column.party == party, column.size == size, column.until == until).limit(1)
+    )
+    return found.first() is not None
+
+
 async def use_grant(writing: Writing, grant_id: str, party: str, points: int, now: int) -> bool:
     """Take `points` from a grant; False if it is not this party's, has ended, or has not that many left."""
     result = await writing.connection.execute(
