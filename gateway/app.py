@@ -15,11 +15,12 @@ from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from adapters.remote import RemoteEdges
 from gateway.api.patience import Patience
-from gateway.api.routes import not_found, router
+from gateway.api.routes import not_found, not_of_the_form, router
 from gateway.audit.highwater import HighWater
 from gateway.audit.histories import Escrow
 from gateway.audit.log import AuditLog
@@ -212,9 +213,11 @@ def build(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        redirect_slashes=False,  # a redirect would repeat the path and trust the Host header
     )
     app.include_router(router)
     app.add_exception_handler(HTTPException, not_found)
+    app.add_exception_handler(RequestValidationError, not_of_the_form)
     return app
 
 

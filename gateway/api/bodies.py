@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gateway.domain.vocabulary import AgeBand, Department, Door
+from gateway.domain.vocabulary import AgeBand, Department, Door, EntryKind, Outcome
 from gateway.errors import BadRequest
 from gateway.flows import requests as r
 from gateway.release.wire import envelope_from_wire
@@ -24,7 +24,8 @@ Purpose = Annotated[str, Field(pattern=r"^P\d{2}$")]
 PartyText = Annotated[str, Field(pattern=r"^[0-9A-Z]{18}/[a-z_]{5,24}$")]
 Reference = Annotated[str, Field(pattern=r"^[a-z_]{2,24}-[a-z2-7]{26}$")]
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-Code = Annotated[str, Field(pattern=r"^[a-z0-9_.]{0,48}$")]
+Code = Annotated[str, Field(pattern=r"^([a-z][a-z_]{1,47})?$")]  # no digits: a number here could be anybody's
+Reason = Annotated[str, Field(pattern=r"^[a-z_]{2,48}$")]
 Statement = Annotated[
     str, Field(min_length=20, max_length=16_384, pattern=r"^[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+$")
 ]
@@ -59,7 +60,7 @@ class QueryBody(Strict):
     subject: SubjectBody | None = None
     case: Reference | None = None
     fields: Annotated[list[FieldName], Field(min_length=1, max_length=60)] | None = None
-    reason: Annotated[str, Field(pattern=r"^[a-z0-9_.]{2,48}$")] | None = None
+    reason: Reason | None = None
 
 
 class LineBody(Strict):
@@ -78,7 +79,7 @@ class SendPermitBody(Strict):
     recipient: PartyText
     lines: Annotated[list[LineBody], Field(min_length=1, max_length=500)]
     case: Reference | None = None
-    reason: Annotated[str, Field(pattern=r"^[a-z0-9_.]{2,48}$")] | None = None
+    reason: Reason | None = None
 
 
 class DeliveryBody(Strict):
@@ -169,9 +170,9 @@ class EntriesBody(Strict):
 
     after: Annotated[int, Field(ge=-1)] = -1
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    kind: Code | None = None
+    kind: EntryKind | None = None
     exchange: Exchange | None = None
-    outcome: Code | None = None
+    outcome: Outcome | None = None
     department: Department | None = None
 
 
@@ -181,11 +182,12 @@ BodyModel = TypeVar("BodyModel", bound=Strict)
 def parse(model: type[BodyModel], raw: bytes) -> BodyModel:
     """The validated body. Raises `BadRequest` (`json_malformed`, `body_invalid` with the place and the kind of fault)."""
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest("json_malformed") from error
+        json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        # Without its cause: a decoding error carries the bytes that it failed on.
+        raise BadRequest("json_malformed") from None
     try:
-        return model.model_validate_json(json.dumps(value))
+        return model.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part in _known_names(model))
@@ -197,6 +199,10 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("duplicate key")
     return found
+
+
+def _no_constant(_: str) -> None:
+    raise ValueError("no JSON")
 
 
 @cache

@@ -9,9 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from gateway.api import bodies as b
-from gateway.api.door import answer, described, refusal, require_json, serve
+from gateway.api.door import answer, described, refusal, serve
 from gateway.errors import BadRequest
 from gateway.flows import (
+    acknowledge,
     blind_door,
     cases,
     consents,
@@ -39,14 +40,13 @@ def _write(
     """A signed POST: flow(house, signed, read) -> Answer, or bytes where there is no entry of its own."""
 
     async def handler(house: House, signed: SignedRequest) -> Response:
-        require_json(signed)
         done = await flow(house, signed, read)
         if isinstance(done, Answer):
             return answer(done.body, done.receipt, status)
         return answer(done, status=status)
 
     async def endpoint(request: Request) -> Response:
-        return await serve(request, path, handler)
+        return await serve(request, path, handler, json_body=True)
 
     router.add_api_route(path, endpoint, methods=["POST"], openapi_extra=described(model, summary), name=path)
 
@@ -61,7 +61,13 @@ _write(
 )
 _write("/v1/deliveries", "Hand in an envelope", b.DeliveryBody, deliver.hand_in, b.delivery_request, status=202)
 _write("/v1/inbox/take", "Take envelopes (long poll)", b.InboxBody, inbox.take, b.inbox_request)
-_write("/v1/inbox/acknowledge", "Acknowledge an envelope", b.AcknowledgeBody, inbox.acknowledge, b.acknowledge_request)
+_write(
+    "/v1/inbox/acknowledge",
+    "Acknowledge an envelope",
+    b.AcknowledgeBody,
+    acknowledge.acknowledge,
+    b.acknowledge_request,
+)
 _write("/v1/pseudonyms/evaluate", "The blind door", b.EvaluateBody, blind_door.evaluate, b.evaluate_request)
 _write("/v1/pseudonyms/grants", "Enrolment grant", b.GrantBody, blind_door.grant, b.grant_request)
 _write("/v1/cases", "Open a case", b.CaseBody, cases.open_case, b.case_request, status=201)
@@ -98,7 +104,7 @@ def _read(path: str, summary: str, flow: Flow) -> None:
     router.add_api_route(path, endpoint, methods=["GET"], summary=summary, name=path)
 
 
-_read("/v1/deliveries", "What became of my deliveries", inbox.deliveries_of)
+_read("/v1/deliveries", "What became of my deliveries", acknowledge.deliveries_of)
 _read("/v1/reviews", "Open reviews of my department", reviews.waiting)
 _read("/v1/crypto/suites", "Algorithms and their self-tests", inspections.suites)
 
@@ -128,7 +134,7 @@ async def receipt(request: Request, index: str) -> Response:
     """Public: the leaf and a c2sp.org/tlog-proof. A leaf links nobody, so anybody may check one."""
 
     async def handler(house: House, _signed: SignedRequest) -> Response:
-        if not index.isdigit() or len(index) > 15:
+        if not (index.isascii() and index.isdigit()) or len(index) > 15:
             raise BadRequest("receipt_unknown")
         return answer(await inspections.receipt(house, int(index)))
 
@@ -172,7 +178,12 @@ async def readyz(request: Request) -> Response:
     return await serve(request, "/readyz", handler)
 
 
-async def not_found(_request: Request, _error: Exception) -> Response:
+async def not_found(_request: Request, error: Exception) -> Response:
     """404 and 405 in the house's own form, without echoing the path."""
-    status = getattr(_error, "status_code", 404)
+    status = getattr(error, "status_code", 404)
     return refusal(BadRequest("method_not_allowed" if status == 405 else "not_found"))
+
+
+async def not_of_the_form(_request: Request, _error: Exception) -> Response:
+    """The framework's own 422 would repeat what was sent; ours does not."""
+    return refusal(BadRequest("body_invalid"))

@@ -2,7 +2,7 @@
 
 Rules kept here: every end after authentication is recorded before anybody hears of it, a refusal and a fault as much as a
 release; an entry that cannot be written turns the answer into `audit_unavailable` (no entry, no data); an unexpected
-exception is recorded as `internal` and its text goes nowhere.
+exception is recorded as `internal` (or, where the database failed, `store_unavailable`) and its text goes nowhere.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Account:
         """Take over what a room that makes a change tells about it; who asked, and how, stays the account's own."""
         self.kind = told.kind
         self.exchange = told.exchange or self.exchange
-        self.door = told.door or self.door
+        # What is told of a protective use (its review) stays on the protective sequence, whatever door told it.
+        self.door = Door.PROTECTIVE if told.protective else told.door or self.door
         self.purpose = told.purpose or self.purpose
         self.children = told.children or self.children
         self.more_actors = told.actors
@@ -136,10 +137,23 @@ async def recorded(log: AuditLog, account: Account) -> AsyncIterator[None]:
     except Exception as error:
         # The text of an unexpected error may hold anything, so only its kind is kept.
         account.references["internal"] = type(error).__name__
-        await _refusal(log, account, Outcome.FAULT, "internal")
-        raise GatewayFault("internal") from error
+        code = "store_unavailable" if is_outage(error) else "internal"
+        await _refusal(log, account, Outcome.FAULT, code)
+        raise GatewayFault(code, request=account.caller.request_id) from error
 
 
 async def _refusal(log: AuditLog, account: Account, outcome: Outcome, code: str) -> Receipt:
     effect = account.on_refusal(code) if account.on_refusal is not None and outcome is not Outcome.FAULT else None
     return await log.append(account.draft(outcome, code=code), effect=effect, proof_id=account.proof_id or None)
+
+
+_DRIVERS = frozenset({"sqlalchemy", "sqlite3", "aiosqlite", "psycopg", "psycopg_pool"})
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an unexpected exception is the database's or the disk's, told by where its class comes from: only the store
+    may import the drivers.
+    """
+    if isinstance(error, OSError):
+        return True
+    return any(cls.__module__.partition(".")[0] in _DRIVERS for cls in type(error).__mro__)

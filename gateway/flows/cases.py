@@ -8,7 +8,7 @@ from gateway.consent import approvals as approvals_room
 from gateway.consent import cases as cases_room
 from gateway.domain.parties import Caller
 from gateway.domain.subjects import Child, Scope
-from gateway.domain.vocabulary import EntryKind
+from gateway.domain.vocabulary import Department, EntryKind
 from gateway.errors import Denied
 from gateway.flows.calendar_days import DAYS
 from gateway.flows.change import Made, change
@@ -48,7 +48,7 @@ async def close_case(house: House, signed: SignedRequest, read: Callable[[bytes]
     """Close a case where its state allows it."""
 
     async def make(caller: Caller, reference: str, reading: Reading) -> Made:
-        case = await case_named(reference, reading)
+        case = await case_named(reference, caller.party.department, reading)
         if case is None:
             raise Denied("case_missing")
         closed = cases_room.close_case(caller, case, now=house.clock.now(), days=DAYS)
@@ -69,16 +69,17 @@ async def approve(house: House, signed: SignedRequest, read: Callable[[bytes], s
         if verified.subject.get("kind") == "limit":
             made = approvals_room.record_limit(caller, claims, now=now, refer=house.ring_refer)
         else:
-            case = await case_named(str(verified.subject.get("case", "")), reading)
+            reference = str(verified.subject.get("case", ""))
+            case = await case_named(reference, verified.approver.party.department, reading)
             made = approvals_room.record_approval(caller, claims, case, now=now, refer=house.ring_refer)
         return Made(made, {"approval": own_reference(house, caller, "approval", made.record_id)})
 
     return await change(house, signed, read, make, kind=EntryKind.APPROVAL, officer_required=False)
 
 
-async def case_named(reference: str, reading: Reading) -> CaseFound | None:
-    """The case behind a reference."""
-    case_id = await record_of(reading, "case", reference)
+async def case_named(reference: str, holder: Department, reading: Reading) -> CaseFound | None:
+    """The case behind a department's own reference; another department's leads nowhere."""
+    case_id = await record_of(reading, "case", reference, str(holder))
     return await case_of(reading, case_id) if case_id else None
 
 

@@ -85,6 +85,11 @@ class SendDecision:
         )
 
     @property
+    def policy_version(self) -> str:
+        """The version that permitted, empty where nothing is."""
+        return next((permit.policy_version for permit in self.permitted.values()), "")
+
+    @property
     def permitted(self) -> Mapping[int, Permit]:
         """The lines that may go."""
         return {line.number: line.permit for line in self.lines if line.permit is not None}
@@ -131,6 +136,9 @@ def permit_both_ends(house: House, basis: Basis) -> Permit:
     recipient = basis.ask.recipient
     organisation = house.registry.organisation(recipient.organisation)
     receive = book.decide(replace(basis, ask=replace(basis.ask, action=Action.RECEIVE)), region=organisation.region)
+    if receive.policy_version != submit.policy_version:
+        # A version was published between the two: neither decided this delivery.
+        raise Denied("permit_stale")
     grants: dict[str, Obligation] = {}
     withheld = {**submit.withheld, **receive.withheld}
     for name in submit.grants:

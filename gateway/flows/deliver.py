@@ -24,19 +24,21 @@ from typing import Any
 from gateway.domain.canonical import canonical
 from gateway.domain.ids import new_id
 from gateway.domain.orders import Envelope, Line, SealInfo
+from gateway.domain.parties import Caller
 from gateway.domain.subjects import GATEWAY_SCOPE, Child, Pseudonym
 from gateway.domain.vocabulary import Action, Door, EntryKind, Outcome
 from gateway.errors import BadRequest, Denied
 from gateway.flows.account import Account, recorded
 from gateway.flows.aftermath import Aftermath, settle
+from gateway.flows.asked import exchange_asked, naming_known_fields
 from gateway.flows.decide import SendDecision, Wish, decide, party_named
 from gateway.flows.house import House
-from gateway.flows.query import Answer, exchange_asked
+from gateway.flows.query import Answer, is_medical
 from gateway.flows.recognise import name_for, scope_of
 from gateway.flows.requests import DeliveryRequest, SignedRequest, SubjectRequest
 from gateway.flows.send_permits import note_decision
 from gateway.flows.translate import cross_references
-from gateway.release.check import check_envelope
+from gateway.release.check import Admitted, check_envelope
 from gateway.release.wire import to_wire
 from gateway.store.database import Reading, Writing
 from gateway.store.exchanges import (
@@ -74,53 +76,33 @@ async def hand_in(house: House, signed: SignedRequest, read: Callable[[bytes], D
             )
             note_decision(account, decision)
             refuse_stale(agreed, decision, {line.number for line in envelope.lines})
-            account.policy_version = house.book.version
+            account.policy_version = decision.policy_version
 
     async with recorded(house.log, account):
         # (5) check the envelope
         verify_lines(house, envelope, decision)
-        checked = check_envelope(
-            envelope,
-            exchange=wish.exchange,
-            door=wish.door,
-            permits=decision.permitted,
-            recipient_kid=decision.recipient_key.kid,
-        )
+        with naming_known_fields(wish.exchange):
+            checked = check_envelope(
+                envelope,
+                exchange=wish.exchange,
+                door=wish.door,
+                permits=decision.permitted,
+                recipient_kid=decision.recipient_key.kid,
+                medical=is_medical(house, caller.party.organisation),
+            )
 
         # (6) record: entry and outbox row in one transaction
-        delivery_id = new_id("dl")
-        account.references["delivery"] = delivery_id
+        row = outbox_row(house, caller, envelope, checked, decision)
+        account.references["delivery"] = row.delivery_id
         account.references["fields"] = list(checked.fields)
-        body = canonical({"delivery": delivery_id})
-        now = int(house.clock.now().timestamp())
-        row = Delivery(
-            delivery_id=delivery_id,
-            sender=caller.party.text,
-            sender_client=caller.client.client_id,
-            recipient=wish.recipient.text,
-            exchange=wish.exchange.id,
-            purpose=wish.purpose,
-            door=str(wish.door),
-            state="waiting",
-            envelope=readdress(house, envelope, checked.lines, decision),
-            facts=canonical(
-                {
-                    "case": wish.case_id or "",
-                    "reason": wish.reason or "",
-                    "decision": hashlib.sha256(decision.fingerprint).hexdigest(),
-                    "children": {str(line.number): line.child.hex() for line in decision.lines if line.child},
-                    "fields": list(checked.fields),
-                    "function": caller.officer.function if caller.officer else "system",
-                    "officer": caller.officer.person_id if caller.officer else "",
-                }
-            ),
-            created_at=now,
-            expires_at=now + wish.exchange.ttl_hours * 3600,
-        )
-        duties = Aftermath(house, decision, delivery_id)
+        body = canonical({"delivery": row.delivery_id})
+        duties = Aftermath(house, decision, row.delivery_id)
         accepted = account.draft(Outcome.DONE, answer=body)
 
         async def keep(writing: Writing) -> None:
+            faster = await remembered(writing, idempotency_key)
+            if faster is not None:
+                raise HandedInMeanwhile(faster)
             if not await use_send_permit(writing, envelope.permit):
                 raise Denied("permit_used")
             await put_delivery(writing, row)
@@ -128,11 +110,14 @@ async def hand_in(house: House, signed: SignedRequest, read: Callable[[bytes], D
             await remember(
                 writing,
                 idempotency_key,
-                Remembered(caller.body_digest, 202, delivery_id, caller.request_id),
-                now,
+                Remembered(caller.body_digest, 202, row.delivery_id, caller.request_id),
+                row.created_at,
             )
 
-        receipt = await house.log.append(accepted, effect=keep, proof_id=account.proof_id)
+        try:
+            receipt = await house.log.append(accepted, effect=keep, proof_id=account.proof_id)
+        except HandedInMeanwhile as repeat:
+            return await answer_again(house, account, repeat.earlier)
     # (7) is the inbox's; whoever waits there may look again. What an emergency leaves owing follows as entries.
     await settle(house, account, duties)
     house.wake(wish.recipient.text)
@@ -148,9 +133,10 @@ async def permit_cited(
     """The send permit that the envelope cites: this client's, in time, unused, for this sender, exchange, recipient."""
     kept = await get_send_permit(reading, envelope.permit)
     account.exchange = envelope.exchange if envelope.exchange in house.catalogue.exchanges else ""
-    account.references["permit"] = envelope.permit
     if kept is None or kept[0] != account.caller.client.client_id:
         raise Denied("permit_unknown")
+    # Noted only now: what is not ours may be anything.
+    account.references["permit"] = envelope.permit
     _, decision, expires_at, used = kept
     if used:
         raise Denied("permit_used")
@@ -222,6 +208,47 @@ def verify_lines(house: House, envelope: Envelope, decision: SendDecision) -> No
 # --- (6) ------------------------------------------------------------------------------------------------------------
 
 
+def outbox_row(house: House, caller: Caller, envelope: Envelope, checked: Admitted, decision: SendDecision) -> Delivery:
+    """The row that waits for its recipient. Its facts are what the hand-out needs to decide again, and nothing that a thief
+    of the store could use: ids, pseudonyms, field names, obligations.
+    """
+    wish, now = decision.wish, int(house.clock.now().timestamp())
+    return Delivery(
+        delivery_id=new_id("dl"),
+        sender=caller.party.text,
+        sender_client=caller.client.client_id,
+        recipient=wish.recipient.text,
+        exchange=wish.exchange.id,
+        purpose=wish.purpose,
+        door=str(wish.door),
+        state="waiting",
+        envelope=readdress(house, envelope, checked.lines, decision),
+        facts=canonical(
+            {
+                "case": wish.case_id or "",
+                "reason": wish.reason or "",
+                "children": {str(line.number): line.child.hex() for line in decision.lines if line.child},
+                "agreed": {str(line.number): agreed_for(line, decision) for line in checked.lines},
+                "fields": list(checked.fields),
+                "function": caller.officer.function if caller.officer else "system",
+                "officer": caller.officer.person_id if caller.officer else "",
+            }
+        ),
+        created_at=now,
+        expires_at=now + wish.exchange.ttl_hours * 3600,
+    )
+
+
+def agreed_for(line: Line, decision: SendDecision) -> dict[str, Any]:
+    """What one line was let in under: the obligation of every field that it carries, and the regions."""
+    permit = decision.permitted[line.number]
+    carried = (*line.values, *line.references)
+    return {
+        "grants": {name: permit.grants[name].text for name in carried},
+        "regions": sorted(permit.regions),
+    }
+
+
 def readdress(house: House, envelope: Envelope, lines: tuple[Line, ...], decision: SendDecision) -> bytes:
     """The envelope as the recipient will know it: its own scope's pseudonyms and references, gate fields gone."""
     exchange = decision.wish.exchange
@@ -256,6 +283,14 @@ def key_digest(signed: SignedRequest, client_id: str) -> bytes:
     if not 8 <= len(key) <= 128 or not key.isascii():
         raise BadRequest("idempotency_key_missing")
     return hashlib.sha256(f"{client_id}\n{key}".encode()).digest()
+
+
+class HandedInMeanwhile(Exception):  # noqa: N818 - internal signal; the repeat hears the first one's answer
+    """The same key was used by another attempt while this one was under way."""
+
+    def __init__(self, earlier: Remembered) -> None:
+        super().__init__()
+        self.earlier = earlier
 
 
 async def answer_again(house: House, account: Account, earlier: Remembered) -> Answer:

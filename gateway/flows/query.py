@@ -23,23 +23,23 @@ from gateway.audit.log import Effect
 from gateway.consent.uses import refused, released
 from gateway.domain.basis import Ask, Basis
 from gateway.domain.canonical import canonical
-from gateway.domain.entries import Receipt
+from gateway.domain.entries import EntryDraft, Receipt
 from gateway.domain.exchanges import Exchange
 from gateway.domain.orders import Checked, Order, OrderLine, Release, SealInfo
 from gateway.domain.permits import Permit
 from gateway.domain.subjects import Child, Recognised, Scope
-from gateway.domain.vocabulary import Action, EntryKind, ExchangeState, Level, Outcome, Profile
+from gateway.domain.vocabulary import Action, ConsentState, EntryKind, Level, Outcome, Profile
 from gateway.errors import BadRequest, Denied, NoResult, ProviderFault
 from gateway.flows.account import Account, recorded
+from gateway.flows.asked import case_asked, exchange_asked, fields_asked, naming_known_fields, reason_asked
 from gateway.flows.calendar_days import DAYS
 from gateway.flows.house import House
-from gateway.flows.recognise import name_for, recognise, scope_of
+from gateway.flows.recognise import name_for, recognise
 from gateway.flows.requests import QueryRequest, SignedRequest
 from gateway.flows.translate import translate_lines
 from gateway.release.check import check
 from gateway.release.wire import to_wire
-from gateway.store.basis import record_of
-from gateway.store.database import Reading
+from gateway.store.database import Writing
 from gateway.store.registry import Edge
 from keys.envelope import verify_plain
 
@@ -68,8 +68,8 @@ async def query(house: House, signed: SignedRequest, read: Callable[[bytes], Que
         account = Account(EntryKind.QUERY, authenticated.caller, authenticated.proof_id)
         async with recorded(house.log, account):
             request = read(signed.body)
-            exchange = exchange_asked(house, account, request.exchange, request.purpose, action=Action.QUERY)
             account.door = request.door
+            exchange = exchange_asked(house, account, request.exchange, request.purpose, action=Action.QUERY)
 
             # (2) recognise
             recognised = await recognise(house.ring, authenticated.caller, exchange, request.subject, reading)
@@ -83,8 +83,8 @@ async def query(house: House, signed: SignedRequest, read: Callable[[bytes], Que
                 action=Action.QUERY,
                 recipient=authenticated.caller.party,
                 fields=fields_asked(exchange, request.fields),
-                case_id=await case_asked(request.case, reading),
-                reason=request.reason,
+                case_id=await case_asked(request.case, authenticated.caller, reading),
+                reason=reason_asked(request.reason),
                 region=authenticated.caller.region,
             )
             note_ask(house, account, recognised, ask)
@@ -106,10 +106,11 @@ async def query(house: House, signed: SignedRequest, read: Callable[[bytes], Que
         verify_sender(release, edge, order)
 
         # (6) translate, check
-        translated = translate_lines(house.ring, release, order, permit)
-        checked = check(
-            translated, permit=permit, request=order.request, medical=is_medical(house, edge.party.organisation)
-        )
+        with naming_known_fields(exchange):
+            translated = translate_lines(house.ring, release, order, permit)
+            checked = check(
+                translated, permit=permit, request=order.request, medical=is_medical(house, edge.party.organisation)
+            )
         if not checked.lines:
             raise NoResult
         account.references["fields"] = list(checked.fields)
@@ -127,44 +128,11 @@ async def query(house: House, signed: SignedRequest, read: Callable[[bytes], Que
             limits=house.basis.limits,
             request=order.request,
         )
-        receipt = await house.log.append(told, effect=left, proof_id=account.proof_id)
+        receipt = await house.log.append(told, effect=while_it_holds(house, basis, left), proof_id=account.proof_id)
     return Answer(body, receipt)
 
 
 # --- what the steps note for the entry ----------------------------------------------------------------------------
-
-
-def exchange_asked(house: House, account: Account, name: str, purpose: str, *, action: Action) -> Exchange:
-    """The catalogue's exchange; refuses unknown, declared, stopped ones and the wrong story."""
-    exchange = house.catalogue.exchanges.get(name)
-    if exchange is None:
-        raise BadRequest("exchange_unknown")
-    account.exchange = exchange.id
-    account.purpose = purpose if purpose in house.catalogue.purposes else ""
-    house.registry.require_running(exchange.id, account.caller.client.client_id)
-    if exchange.state is not ExchangeState.SERVED:
-        raise Denied("not_served", exchange=exchange.id)
-    if exchange.pattern.is_query is not (action is Action.QUERY):
-        raise BadRequest("wrong_story", exchange=exchange.id)
-    if purpose != exchange.purpose:
-        raise Denied("purpose", exchange=exchange.id)
-    return exchange
-
-
-def fields_asked(exchange: Exchange, names: tuple[str, ...] | None) -> tuple[str, ...]:
-    """The fields that a request names, or all; an unknown name is refused, never ignored."""
-    if names is None:
-        return tuple(exchange.fields)
-    if not names or any(name not in exchange.fields for name in names):
-        raise BadRequest("field_unknown", exchange=exchange.id)
-    return names
-
-
-async def case_asked(reference: str | None, reading: Reading) -> str | None:
-    """The case behind the caller's reference; an unknown one goes on as a case that is nobody's, and is refused there."""
-    if reference is None:
-        return None
-    return await record_of(reading, "case", reference) or "unknown"
 
 
 def note_subject(account: Account, recognised: Recognised) -> None:
@@ -262,6 +230,22 @@ def is_medical(house: House, organisation: str) -> bool:
 # --- (6), (7) --------------------------------------------------------------------------------------------------------
 
 
+def while_it_holds(house: House, basis: Basis, left: Effect) -> Effect:
+    """The release's effect, after the last look at switches and consent: either may have gone while the provider answered,
+    and what is withdrawn holds from the commit of its entry.
+    """
+    caller, ask = basis.recognised.caller, basis.ask
+
+    async def effect(writing: Writing) -> EntryDraft | None:
+        await house.registry.refresh(writing)
+        house.registry.require_running(ask.exchange.id, caller.client.client_id)
+        if basis.con is ConsentState.GRANTED:
+            await house.basis.find(basis.recognised, ask, writing, again=True)
+        return await left(writing)
+
+    return effect
+
+
 def write_answer(checked: Checked, permit: Permit, edge: Edge, request_id: str) -> bytes:
     """The exact bytes that leave."""
     ask = permit.basis.ask
@@ -278,6 +262,3 @@ def write_answer(checked: Checked, permit: Permit, edge: Edge, request_id: str) 
             "withheld": dict(permit.withheld),
         }
     )
-
-
-__all__ = ["Answer", "query", "scope_of"]

@@ -1,7 +1,8 @@
 """Before step (1) succeeds nothing is recorded per request: one `auth.refused` entry per source and minute instead.
 
 Rules kept here: a source is a keyed hash of the peer's address, so the log names no address; memory is bounded, and what
-does not fit is counted under one common source; a minute is rolled up after it has ended, once.
+does not fit is counted under one common source; a minute is rolled up after it has ended, once; what could not be written
+is kept for the next time.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Refusals:
         self._key = key
         self._most = sources
         self._minutes: dict[int, dict[str, Counter[str]]] = {}
+        self._unwritten: list[EntryDraft] = []
 
     def note(self, source: str, code: str, *, now: int) -> None:
         """Count one refusal. source: the peer's address. now: unix seconds."""
@@ -36,11 +38,17 @@ class Refusals:
     def due(self, *, now: int) -> list[EntryDraft]:
         """Take the minutes that have ended, as drafts for the log's append."""
         ended = sorted(minute for minute in self._minutes if minute < now // 60)
-        return [
+        fresh = [
             _roll_up(source, minute, codes)
             for minute in ended
             for source, codes in sorted(self._minutes.pop(minute).items())
         ]
+        taken, self._unwritten = [*self._unwritten, *fresh], []
+        return taken
+
+    def keep(self, drafts: list[EntryDraft]) -> None:
+        """Take back drafts that the log would not take; the oldest go first where there are too many."""
+        self._unwritten = [*drafts, *self._unwritten][-self._most :]
 
 
 def _roll_up(source: str, minute: int, codes: Counter[str]) -> EntryDraft:

@@ -15,9 +15,10 @@ from gateway.domain.ids import new_id
 from gateway.domain.vocabulary import Action, EntryKind, Outcome
 from gateway.errors import BadRequest, Denied
 from gateway.flows.account import Account, recorded
+from gateway.flows.asked import case_asked, exchange_asked, reason_asked
 from gateway.flows.decide import SendDecision, Wish, decide, party_named
 from gateway.flows.house import House
-from gateway.flows.query import Answer, case_asked, exchange_asked
+from gateway.flows.query import Answer
 from gateway.flows.requests import SendPermitRequest, SignedRequest
 from gateway.store.database import Writing
 from gateway.store.exchanges import put_send_permit
@@ -36,8 +37,8 @@ async def send_permit(house: House, signed: SignedRequest, read: Callable[[bytes
         account = Account(EntryKind.SEND_PERMIT, caller, authenticated.proof_id, provider=caller.party.department)
         async with recorded(house.log, account):
             request = read(signed.body)
-            exchange = exchange_asked(house, account, request.exchange, request.purpose, action=Action.SUBMIT)
             account.door = request.door
+            exchange = exchange_asked(house, account, request.exchange, request.purpose, action=Action.SUBMIT)
             if len(request.lines) > LINES_AT_MOST or len({number for number, _ in request.lines}) != len(request.lines):
                 raise BadRequest("lines_invalid")
             wish = Wish(
@@ -45,14 +46,14 @@ async def send_permit(house: House, signed: SignedRequest, read: Callable[[bytes
                 purpose=request.purpose,
                 door=request.door,
                 recipient=party_named(house, request.recipient),
-                case_id=await case_asked(request.case, reading),
-                reason=request.reason,
+                case_id=await case_asked(request.case, caller, reading),
+                reason=reason_asked(request.reason),
             )
             decision = await decide(house, caller, wish, request.lines, reading)
             note_decision(account, decision)
             if not decision.permitted:
                 raise Denied(decision.lines[0].denied if decision.lines else "no_field", exchange=exchange.id)
-            account.policy_version = house.book.version
+            account.policy_version = decision.policy_version
 
     async with recorded(house.log, account):
         permit_id = new_id("sp")
