@@ -75,6 +75,26 @@ def exchanges() -> str:
     return "\n".join(lines) + "\n"
 
 
+def routes() -> str:
+    """Every route of the machine door with its body's members."""
+    lines = [
+        "# Routes · 接口",
+        "",
+        NOTE,
+        "What they have in common is in [api.md](../api.md). `?` marks an optional member.",
+        "",
+    ]
+    lines += ["| route | what it does | members of the body |", "|---|---|---|"]
+    described = json.loads(openapi())["paths"]
+    for path, methods in sorted(described.items()):
+        for method, route in sorted(methods.items()):
+            body = route.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            needed = body.get("required", [])
+            members = ", ".join(f"`{name}`{'' if name in needed else '?'}" for name in body.get("properties", {}))
+            lines.append(f"| `{method.upper()} {path}` | {cell(route.get('summary', ''))} | {members} |")
+    return "\n".join(lines) + "\n"
+
+
 def openapi() -> str:
     """The machine door's description, as `GET /v1/openapi.json` gives it."""
     from fastapi import FastAPI
@@ -129,6 +149,7 @@ PAGES = {
     "settings.md": settings,
     "problems.md": problems,
     "exchanges.md": exchanges,
+    "routes.md": routes,
     "openapi.json": openapi,
     "commands.md": commands,
 }
