@@ -1,11 +1,12 @@
 """The gateway's side of an edge: sends a signed order, reads the release that comes back.
 
-Rules kept here: a bounded wait and a bounded answer; whatever goes wrong becomes a `ProviderFault` with a stable code that
+Rules kept here: a bounded wait for the whole answer, and a bounded answer; whatever goes wrong becomes a `ProviderFault` with a stable code that
 names the edge, never what it said; an order is not repeated, because the caller may ask again and each ask is recorded.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -18,6 +19,7 @@ from gateway.domain.orders import Order, Release
 from gateway.domain.parties import Party
 from gateway.errors import BadRequest, Denied, ProviderFault
 from gateway.release.wire import release_from_wire, to_wire
+from gateway.release.wire_reading import read_json
 from keys.signing import SigningKey
 
 ANSWER_AT_MOST = 4 * 1024 * 1024
@@ -67,30 +69,48 @@ class RemoteEdge:
         body = canonical(to_wire(order))
         headers = {
             "content-type": "application/json",
+            "accept-encoding": "identity",
             "order-signature": base64.urlsafe_b64encode(self._key.sign(body)).decode("ascii").rstrip("="),
         }
         edge = self._edge.party.text
         try:
-            response = await self._client.post(
-                f"{self._edge.url}/v1/orders", content=body, headers=headers, timeout=self._timeout
-            )
-        except httpx2.TimeoutException as error:
+            async with asyncio.timeout(self._timeout):
+                status, answer = await self._ask(body, headers)
+        except (TimeoutError, httpx2.TimeoutException) as error:
             raise ProviderFault("provider_timeout", edge=edge) from error
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise ProviderFault("provider_unavailable", edge=edge) from error
-        if len(response.content) > ANSWER_AT_MOST:
-            raise ProviderFault("provider_too_much", edge=edge)
-        if response.status_code != httpx2.codes.OK:
-            raise self._refusal(response)
+        if status != httpx2.codes.OK:
+            raise self._refusal(answer)
         try:
-            return release_from_wire(json.loads(response.content))
-        except (BadRequest, ValueError, RecursionError) as error:
+            return release_from_wire(read_json(answer, limit=ANSWER_AT_MOST))
+        except BadRequest as error:
             raise ProviderFault("provider_garbage", edge=edge) from error
 
-    def _refusal(self, response: httpx2.Response) -> ProviderFault | Denied:
+    async def _ask(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        """Status and body, read as they arrive: whoever sends without end, or packed, is cut off."""
+        async with self._client.stream(
+            "POST",
+            f"{self._edge.url}/v1/orders",
+            content=body,
+            headers=headers,
+            timeout=self._timeout,
+            follow_redirects=False,
+        ) as response:
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise ProviderFault("provider_garbage", edge=self._edge.party.text)
+            parts, size = [], 0
+            async for part in response.aiter_raw():
+                size += len(part)
+                if size > ANSWER_AT_MOST:
+                    raise ProviderFault("provider_too_much", edge=self._edge.party.text)
+                parts.append(part)
+            return response.status_code, b"".join(parts)
+
+    def _refusal(self, answer: bytes) -> ProviderFault | Denied:
         code = ""
         with contextlib.suppress(ValueError, AttributeError, RecursionError):
-            code = str(json.loads(response.content).get("code", ""))
+            code = str(json.loads(answer).get("code", ""))
         if code in PASSED_ON:
             return Denied(code)
         if code in PROVIDER_CODES:
