@@ -100,7 +100,7 @@ class RemoteEdge:
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise ProviderFault("provider_garbage", edge=self._edge.party.text)
             parts, size = [], 0
-            async for part in response.aiter_raw():
+            async for part in response.aiter_bytes():
                 size += len(part)
                 if size > ANSWER_AT_MOST:
                     raise ProviderFault("provider_too_much", edge=self._edge.party.text)
