@@ -19,6 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from adapters.remote import RemoteEdges
+from gateway.api.description import describe
 from gateway.api.patience import Patience
 from gateway.api.routes import not_found, not_of_the_form, router
 from gateway.audit.highwater import HighWater
@@ -218,6 +219,7 @@ def build(settings: Settings) -> FastAPI:
     app.include_router(router)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(RequestValidationError, not_of_the_form)
+    app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way of replacing it
     return app
 
 

@@ -36,13 +36,14 @@ from gateway.flows.registration import register
 from gateway.release.reduce import reduce
 from gateway.release.wire import envelope_from_wire, order_from_wire, release_to_wire
 from gateway.settings import Settings
+from gateway.store.audit import get_entries
 from keys import text
 from keys.envelope import seal_line
 from keys.identifiers import identify
 from keys.signing import SigningKey
 
 ISSUER = "http://127.0.0.1:8440"
-CANARY = "330106201607074214"
+CANARY = "330106201607074219"
 X05_FIELDS = ("risk_band", "urgency", "observed_from", "guardian_contacted", "guardian_contacted_at", "school_contact")
 WARNING = {
     "risk_band": "warning",
@@ -407,6 +408,10 @@ class ApiHouse:
         async with self.house.database.read() as reading:
             rows = await page(reading, Question(limit=1000))
         return [row.skeleton for row in reversed(rows) if row.index >= self.seen]
+
+    async def row(self, reading, index):
+        """One stored entry."""
+        return (await get_entries(reading, index, index + 1))[0]
 
     async def mark(self):
         async with self.house.database.read() as reading:
