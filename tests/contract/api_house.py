@@ -9,7 +9,7 @@ import base64
 import json
 import secrets
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,8 @@ from adapters.sandbox import codes
 from adapters.sandbox.demo import site as sites
 from adapters.sandbox.demo.desk import month_end
 from adapters.sandbox.schools import build_schools
+from gateway import observe
+from gateway.api import door
 from gateway.api.patience import Patience
 from gateway.api.problems import sentences
 from gateway.app import build, found_premises, opened
@@ -41,6 +43,7 @@ from keys import text
 from keys.envelope import seal_line
 from keys.identifiers import identify
 from keys.signing import SigningKey
+from policies.book import build as build_snapshot
 
 ISSUER = "http://127.0.0.1:8440"
 CANARY = "330106201607074219"
@@ -429,6 +432,18 @@ class ApiHouse:
         """A change of the registry with its entry, as the command line makes it."""
         await self.house.log.append(EntryDraft(kind=EntryKind.KILL_SWITCH, outcome=Outcome.DONE), effect=effect)
 
+    @contextmanager
+    def rules(self, changed):
+        """Another policy version while the block runs: `changed` of every rule, None to drop it."""
+        book = self.house.book
+        before = book.snapshot
+        rules = [new for rule in before.rules if (new := changed(rule)) is not None]
+        book.publish(build_snapshot(before.catalogue, rules))
+        try:
+            yield
+        finally:
+            book.publish(before)
+
     def settle(self):
         """Between tests: a straight provider, a patient door, the right time."""
         self.provider.straighten()
@@ -444,7 +459,7 @@ def refused(response, status, code, *canaries):
     """A problem document with the stable code in both languages that echoes nothing of what was sent."""
     assert response.headers["content-type"].startswith("application/problem+json"), response.text
     document = response.json()
-    assert (response.status_code, document["code"]) == (status, code)
+    assert (response.status_code, document["code"]) == (status, code), document
     row = sentences()[code]
     assert (document["status"], document["detail"], document["detail_zh"]) == (status, row.en, row.zh)
     told = response.text + json.dumps(dict(response.headers))
@@ -503,6 +518,23 @@ async def enrol_people(walls):
             )
             done = await system.post("/v1/people", {"statement": statement})
             assert done.status_code == 201, done.text
+
+
+def listen(monkeypatch):
+    """The door's log lines as the operator would read them, after the filters of `gateway/observe.py`."""
+    lines = []
+
+    class Ear:
+        def __getattr__(self, level):
+            def line(event, **more):
+                lines.append(
+                    observe._keep_allowed(None, level, observe._name_exception(None, level, {"event": event} | more))
+                )
+
+            return line
+
+    monkeypatch.setattr(door, "log", Ear())
+    return lines
 
 
 async def until(condition, seconds=2.0):
