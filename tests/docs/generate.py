@@ -4,6 +4,7 @@ A test builds the same texts and compares them with the files, so a page cannot 
 """
 
 import json
+import re
 from pathlib import Path
 
 import typer.main
@@ -132,7 +133,8 @@ def help_of(path: tuple[str, ...]) -> str:
         prog_name="runxin",
     )
     assert result.exit_code == 0, path
-    return "\n".join(line.rstrip() for line in result.output.strip().splitlines())
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", result.output)
+    return "\n".join(line.rstrip() for line in plain.strip().splitlines())
 
 
 def cell(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 
 import pytest
 from fastapi.routing import APIRoute
@@ -115,8 +116,10 @@ def test_every_test_that_the_properties_name_exists():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_that_a_page_names_exist(page):
-    if "adr" in page.parts or page.parent == HERE:
-        pytest.skip("decisions may speak of what is gone; generated pages name what the code names")
+    if "adr" in page.parts or page.parent == HERE or page.name == "design.md":
+        pytest.skip(
+            "decisions speak of what is gone, the design of what is to come; generated pages name what the code names"
+        )
     prose = page.read_text("utf-8")
     for name in re.findall(r"`((?:gateway|policies|adapters|keys|tests|docs)/[\w./-]+?)`", prose):
         of_a_data_folder = name.startswith("keys/") and name.endswith(".json")
@@ -134,3 +137,21 @@ def test_a_page_holds_no_machine_path_and_no_package_index(page):
     text = page.read_text("utf-8")
     assert not re.search(r"(?<![\w.])/(?:work|tmp|root|home)/", text)
     assert not re.search(r"pypi\.org|pythonhosted|npmjs", text)
+
+
+def test_every_dependency_is_accounted_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    text = (ROOT / "docs" / "adr" / "0002-dependencies.md").read_text("utf-8").lower()
+    for wanted in project["dependencies"]:
+        name = re.split(r"[\[<>=; ]", wanted)[0].lower()
+        assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text), name
+
+
+def test_every_decision_is_in_the_index():
+    folder = ROOT / "docs" / "adr"
+    listed = set(links(folder / "README.md"))
+    assert {page.name for page in folder.glob("*.md")} - {"README.md"} == listed
+    for page in folder.glob("0*.md"):
+        number, _ = page.name.split("-", 1)
+        assert headings(page)[0][1].startswith(f"{number}: ")
+        assert "State: " in page.read_text("utf-8")
