@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -26,7 +27,7 @@ from gateway.audit.verification import Verified, verify_log
 from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.entries import EntryDraft, Receipt
 from gateway.domain.vocabulary import Door, EntryKind, Outcome
-from gateway.errors import GatewayError, GatewayFault, NotAuthenticated
+from gateway.errors import GatewayFault, NotAuthenticated
 from gateway.proofs.checkpoints import Checkpoint, sign_checkpoint, verify_checkpoint
 from gateway.proofs.faults import ProofInvalid
 from gateway.proofs.merkle import EMPTY_ROOT, CompactRange
@@ -100,7 +101,7 @@ class AuditLog:
         self._runner: asyncio.Task[None] | None = None
         self._seen = CompactRange()
         self._unknown: deque[tuple[str, ...]] = deque()
-        self._broken = False
+        self._broken: GatewayFault | None = None
 
     @property
     def origin(self) -> str:
@@ -179,11 +180,11 @@ class AuditLog:
         return await verify_log(self.database, self.signer.verifier)
 
     def _require_room(self, draft: EntryDraft) -> None:
-        if self._broken:
-            raise GatewayFault("audit_unavailable")
+        if self._broken is not None:
+            raise GatewayFault("audit_unavailable") from self._broken
         urgent = draft.door in (Door.PROTECTIVE, Door.EMERGENCY)
         if self._room is not None and not urgent and self._room() < self._reserve:
-            raise GatewayFault("audit_unavailable")
+            raise GatewayFault("audit_unavailable") from OSError(errno.ENOSPC, "below the reserve")
 
     async def _run(self) -> None:
         """Commit batch after batch until nobody waits."""
@@ -194,12 +195,12 @@ class AuditLog:
                 try:
                     await self._commit(batch)
                 except BaseException as error:
-                    _fail_all(batch, GatewayFault("audit_unavailable"))
+                    _fail_all(batch, error)
                     if not isinstance(error, Exception):
                         raise
         finally:
             self._runner = None
-            _fail_all(self._waiting, GatewayFault("audit_unavailable"))
+            _fail_all(self._waiting, None)
             self._waiting.clear()
 
     async def _commit(self, batch: Sequence[_Submission]) -> None:
@@ -249,8 +250,8 @@ class AuditLog:
         seen = self._seen
         if opening.head.size < seen.size or (opening.head.size == seen.size and opening.head.hashes != seen.encode()):
             # Somebody took back or rewrote what this process has signed. Signing on would make the fork ours.
-            self._broken = True
-            raise GatewayFault("log_fork")
+            self._broken = GatewayFault("log_fork", here=opening.head.size, seen=seen.size)
+            raise self._broken
         return opening
 
     async def _effects(self, writing: Writing, batch: Sequence[_Submission], opening: Opening) -> list[_Submission]:
@@ -266,7 +267,7 @@ class AuditLog:
                 unclaimed.discard(one.proof_id)
             if one.effect is not None:
                 try:
-                    async with writing.connection.begin_nested():
+                    async with store.savepoint(writing):
                         changed = await one.effect(writing)
                     if changed is not None:
                         require_words(changed)
@@ -349,9 +350,12 @@ def _resolve(alive: Sequence[_Submission], built: Built) -> None:
         one.succeed(receipt)
 
 
-def _fail_all(submissions: Sequence[_Submission] | deque[_Submission], error: GatewayError) -> None:
+def _fail_all(submissions: Sequence[_Submission] | deque[_Submission], cause: BaseException | None) -> None:
+    """Nothing may leave. The cause goes with each, so that the operator's log can name its type."""
     for one in submissions:
-        one.fail(error)
+        fault = GatewayFault("audit_unavailable")
+        fault.__cause__ = cause
+        one.fail(fault)
 
 
 def _retrieve(future: asyncio.Future[Receipt]) -> None:

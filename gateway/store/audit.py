@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from sqlite3 import Connection
 from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import GatewayFault
 from gateway.store.database import Database, Reading, Writing
+from gateway.store.near import NearConnection, rows_of
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -98,27 +102,34 @@ _PUT_TILE = (
     "INSERT INTO audit_tiles (level, number, hashes) VALUES (?, ?, ?) "
     "ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"
 )
+# So many rows take milliseconds to write: then they are written in the driver's thread.
+_LONG_WRITING = 200
 _MOVE_HEAD = "UPDATE audit_head SET size = ?, hashes = ?, time_us = ?, checkpoint = ? WHERE id = 1 AND size = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class ShortWriting(Writing):
-    """A SQLite transaction of two hops: BEGIN goes with the first reading, COMMIT with the writing of the batch."""
+    """A SQLite transaction of one hop: reading happens on the spot, COMMIT goes with the writing of the batch.
+
+    It has a driver and no connection: only this module's functions can use it.
+    """
+
+    connection: AsyncConnection = field(init=False, repr=False)
+    driver: NearConnection
 
 
 # --- one batch ------------------------------------------------------------------------------------------------------
 
 
 def short_write(database: Database) -> AbstractAsyncContextManager[Writing]:
-    """A transaction for `open_batch` and `write_batch` alone. Where there is no short way it is `Database.write`."""
+    """A transaction for `open_batch`, `write_batch` and this module's readings alone. Where there is no short way it is `Database.write`."""
     return _short(database) if type(database) is Database and database.is_sqlite else database.write()
 
 
 @asynccontextmanager
 async def _short(database: Database) -> AsyncIterator[Writing]:
-    # Whatever is open when the connection goes back to its pool is rolled back there.
-    async with database._writer.connect() as connection:
-        yield ShortWriting(connection)
+    async with database.bare_writer() as driver:
+        yield ShortWriting(driver)
 
 
 async def open_batch(
@@ -130,8 +141,9 @@ async def open_batch(
     transaction sees what the batch before it committed.
     """
     lock = "" if _sqlite(writing) else " FOR UPDATE"
-    begin: list[Statement] = [("BEGIN IMMEDIATE", ())] if isinstance(writing, ShortWriting) else []
-    statements: list[Statement] = [*begin, (_HEAD + lock, ())]
+    statements: list[Statement] = [(_HEAD + lock, ())]
+    if isinstance(writing, ShortWriting):
+        await writing.driver.take_lock()
     if proofs:
         values = ", ".join(["(?, ?)"] * len(proofs))
         arguments = [part for proof in proofs for part in (proof, proofs_until)]
@@ -140,8 +152,7 @@ async def open_batch(
     if holders:
         statements.append(_keys_statement(holders))
     answers = await fetch(writing, statements)
-    head = answers.pop(len(begin))
-    del answers[: len(begin)]
+    head = answers.pop(0)
     fresh = frozenset(str(row[0]) for row in answers.pop(0)) if proofs else frozenset()
     keys = [key_row(row) for row in answers.pop(0)] if holders else []
     return Opening(HeadRow(*_plain(head[0])) if head else None, fresh, keys)
@@ -156,6 +167,21 @@ async def current_keys(reading: Reading, holders: Sequence[bytes]) -> list[KeyRo
 async def release_proofs(writing: Writing, proofs: Sequence[str]) -> None:
     """Give back proofs whose submission failed, so that its denial can be recorded under the same proof."""
     await run(writing, [("DELETE FROM proof_jti WHERE jti = ?", [(proof,) for proof in proofs])])
+
+
+@asynccontextmanager
+async def savepoint(writing: Writing) -> AsyncIterator[None]:
+    """What fails inside leaves nothing. Said to the driver, because SQLAlchemy's own takes as long as a small effect."""
+    driver = await _driver(writing)
+    say = (lambda sql: driver.near(lambda connection: connection.execute(sql))) if _sqlite(writing) else driver.execute
+    await say("SAVEPOINT of_one")
+    try:
+        yield
+    except BaseException:
+        await say("ROLLBACK TO SAVEPOINT of_one")
+        await say("RELEASE SAVEPOINT of_one")
+        raise
+    await say("RELEASE SAVEPOINT of_one")
 
 
 async def write_batch(writing: Writing, rows: BatchRows) -> None:
@@ -336,20 +362,20 @@ async def durable(reading: Reading) -> bool:
 
 
 def _sqlite(reading: Reading) -> bool:
-    return reading.connection.dialect.name == "sqlite"
+    return isinstance(reading, ShortWriting) or reading.connection.dialect.name == "sqlite"
 
 
 async def _driver(reading: Reading) -> Any:
+    if isinstance(reading, ShortWriting):
+        return reading.driver
     return (await reading.connection.get_raw_connection()).driver_connection
 
 
 async def fetch(reading: Reading, statements: Sequence[Statement]) -> list[list[Any]]:
-    """Run statements and give each one's rows. SQLite: one hop to the driver's thread for all of them."""
+    """Run statements and give each one's rows."""
     driver = await _driver(reading)
     if _sqlite(reading):
-        return list(
-            await driver._execute(lambda: [driver._conn.execute(sql, args).fetchall() for sql, args in statements])
-        )
+        return list(await driver.near(lambda connection: rows_of(connection, statements)))
     answers: list[list[Any]] = []
     async with driver.cursor(binary=True) as cursor:
         for sql, arguments in statements:
@@ -363,17 +389,19 @@ async def run(writing: Writing, statements: Sequence[Statement], *, last: Statem
     driver = await _driver(writing)
     busy = [(sql, rows) for sql, rows in statements if rows]
     if _sqlite(writing):
+        commits = last is not None and isinstance(writing, ShortWriting)
 
-        def work() -> int:
+        def work(connection: Connection) -> int:
             for sql, rows in busy:
-                driver._conn.executemany(sql, rows)
-            changed = int(driver._conn.execute(*last).rowcount) if last else 0
-            if last and changed == 1 and isinstance(writing, ShortWriting):
+                connection.executemany(sql, rows)
+            changed = int(connection.execute(*last).rowcount) if last else 0
+            if commits and changed == 1:
                 # Up to here nothing of the batch is durable; when COMMIT returns, all of it is.
-                driver._conn.execute("COMMIT")
+                connection.execute("COMMIT")
             return changed
 
-        return int(await driver._execute(work))
+        long = commits or sum(len(rows) for _, rows in busy) > _LONG_WRITING
+        return int(await (driver.far(work) if long else driver.near(work)))
     async with driver.cursor(binary=True) as cursor:
         for sql, rows in busy:
             await cursor.executemany(_psycopg(sql), rows)

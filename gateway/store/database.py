@@ -7,6 +7,7 @@ when a commit returns, the data is on disk as far as the machine tells us.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Any
 from sqlalchemy import Connection, MetaData, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gateway.store.near import NearConnection
 
 metadata = MetaData(
     naming_convention={
@@ -25,6 +28,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+_TURN_WAIT = 10
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +56,16 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._reader = self._engine(pool_size, writing=False)
         self._writer = self._engine(1 if self.is_sqlite else pool_size, writing=True)
+        self._turn = asyncio.Lock()
+        self._standing: AsyncConnection | None = None
+        self._seats = asyncio.Semaphore(pool_size)
+        self._idle: list[AsyncConnection] = []
 
     def _engine(self, pool_size: int, *, writing: bool) -> AsyncEngine:
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 10}
+        if self.is_sqlite:
+            path = str(self.url.database)
+            options["async_creator"] = lambda: NearConnection(path, writing=writing)
         engine = create_async_engine(self.url, **options)
         if self.is_sqlite:
             _prepare_sqlite(engine, writing=writing)
@@ -61,47 +74,119 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reading]:
         """A consistent view for reading."""
+        if self.is_sqlite:
+            async with self._idle_reader() as connection:
+                yield Reading(connection)
+            return
         async with self._reader.connect() as connection:
-            if not self.is_sqlite:
-                await connection.execution_options(postgresql_readonly=True)
+            await connection.execution_options(postgresql_readonly=True)
             yield Reading(connection)
             # Nothing was written, so this only ends the view; a rollback would make psycopg forget its prepared statements.
             await connection.commit()
 
     @asynccontextmanager
+    async def _idle_reader(self) -> AsyncIterator[AsyncConnection]:
+        """A reading connection of SQLite's, open already if one is idle. One that saw an error goes back to the pool instead."""
+        await _take(self._seats)
+        try:
+            connection = self._idle.pop() if self._idle else await self._reader.connect()
+            try:
+                yield connection
+                await connection.commit()
+            except BaseException:
+                await connection.close()
+                raise
+            self._idle.append(connection)
+        finally:
+            self._seats.release()
+
+    @asynccontextmanager
     async def write(self) -> AsyncIterator[Writing]:
         """One write transaction: commits when the block ends well, rolls back when it raises."""
-        async with self._writer.begin() as connection:
-            yield Writing(connection)
+        if not self.is_sqlite:
+            async with self._writer.begin() as connection:
+                yield Writing(connection)
+            return
+        async with self._turn_of_writer() as standing, standing.begin():
+            yield Writing(standing)
+
+    @asynccontextmanager
+    async def bare_writer(self) -> AsyncIterator[NearConnection]:
+        """SQLite's driver itself, for a caller who begins and commits in its own statements. What is open at the end goes."""
+        async with self._turn_of_writer() as standing:
+            driver = (await standing.get_raw_connection()).driver_connection
+            assert isinstance(driver, NearConnection)
+            try:
+                yield driver
+            finally:
+                await driver.rollback()
+
+    @asynccontextmanager
+    async def _turn_of_writer(self) -> AsyncIterator[AsyncConnection]:
+        """SQLite's one writing connection. It is never given back to its pool, which would cost as much as a small write.
+
+        Writers of one process wait here for each other, not at SQLite's lock, which would have them poll.
+        """
+        await _take(self._turn)
+        try:
+            if self._standing is None or self._standing.closed or self._standing.invalidated:
+                # Cut off in the middle (a cancelled commit): what it had open is rolled back as it goes.
+                await self._drop_standing()
+                self._standing = await self._writer.connect()
+            yield self._standing
+        finally:
+            self._turn.release()
+
+    async def _drop_standing(self) -> None:
+        standing, self._standing = self._standing, None
+        if standing is not None:
+            await standing.close()
 
     async def create_schema(self) -> None:
         """Create all tables (tests and first start of the embedded form; PostgreSQL sites run the migrations)."""
         import gateway.store.schema  # noqa: F401  (registers every table on `metadata`)
 
-        async with self._writer.begin() as connection:
-            await connection.run_sync(metadata.create_all)
+        async with self.write() as writing:
+            await writing.connection.run_sync(metadata.create_all)
 
     async def close(self) -> None:
         """Give every connection back."""
+        await self._drop_standing()
+        while self._idle:
+            await self._idle.pop().close()
         await self._reader.dispose()
         await self._writer.dispose()
+
+
+async def _take(turn: asyncio.Lock | asyncio.Semaphore) -> None:
+    """Wait for a turn, `_TURN_WAIT` seconds at most: `TimeoutError`."""
+    if not turn.locked():
+        await turn.acquire()
+        return
+    async with asyncio.timeout(_TURN_WAIT):
+        await turn.acquire()
 
 
 def _prepare_sqlite(engine: AsyncEngine, *, writing: bool) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def _configure(dbapi_connection: Any, _record: Any) -> None:
-        # Autocommit at the driver: SQLAlchemy's begin event below decides the kind of transaction.
-        dbapi_connection.isolation_level = None
+        # The driver is in autocommit: SQLAlchemy's begin event below decides the kind of transaction.
         cursor = dbapi_connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA busy_timeout=10000")
-        cursor.execute("PRAGMA wal_autocheckpoint=4000")
-        if not writing:
-            cursor.execute("PRAGMA query_only=ON")
+        _set_up(cursor, writing=writing)
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _set_up(cursor: Any, *, writing: bool) -> None:
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA wal_autocheckpoint=4000")
+    if not writing:
+        cursor.execute("PRAGMA query_only=ON")
+    else:
+        # From here on nothing waits on the loop's thread: see `NearConnection.take_lock`.
+        cursor.execute("PRAGMA busy_timeout=0")

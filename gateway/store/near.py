@@ -1,0 +1,125 @@
+"""SQLite statements where their caller stands: only what may wait is handed to the driver's thread.
+
+A hop to the driver's thread and back costs more CPU than most statements that a request runs. So a statement runs at once on
+the event loop's own thread, unless it may wait: for the disk (COMMIT), for another process (a BEGIN IMMEDIATE that finds
+the lock taken), or because it turns out to be long (a reading that takes more than some thousand steps is stopped and begun
+again in the thread; it has changed nothing).
+
+Rules kept here: the loop never waits for a lock or for the disk; a connection is used by one thread at a time, because whoever
+uses it awaits each step; a writing is never stopped half-way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import aiosqlite
+
+LOCK_WAIT_MS = 10_000
+LONG_STEPS = 30_000
+"""Steps of SQLite's machine after which a reading is long: a millisecond or so."""
+
+_TAKE_LOCK = "BEGIN IMMEDIATE"
+_LONG = frozenset({"executemany", "executescript"})
+
+
+class NearConnection(aiosqlite.Connection):
+    """A connection of `aiosqlite` whose quick statements run without its thread. writing: it takes the write lock at BEGIN."""
+
+    def __init__(self, path: str, *, writing: bool) -> None:
+        def connect() -> sqlite3.Connection:
+            connection = sqlite3.connect(
+                path, timeout=LOCK_WAIT_MS / 1000, isolation_level=None, check_same_thread=False
+            )
+            if not writing:
+                connection.set_progress_handler(self._too_long, LONG_STEPS)
+            return connection
+
+        super().__init__(connect, iter_chunk_size=64)
+        self._thread.daemon = True
+        self._writing = writing
+        self._near = False
+        self._last: tuple[Any, ...] = ()
+        # What the thread has not finished. While there is anything (a cancelled caller does not stop it), all goes there.
+        self._away: deque[None] = deque()
+
+    async def near(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Run work here. A reading that turns out long is begun again in the thread."""
+        return await self._execute(work, self._conn)
+
+    async def far(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Run work in the driver's thread: what waits for the disk."""
+        return await self._send(work, self._conn)
+
+    async def take_lock(self) -> None:
+        """BEGIN IMMEDIATE: at once if the lock is free, else in the thread, which waits for it."""
+        try:
+            self._conn.execute(_TAKE_LOCK)
+        except sqlite3.OperationalError as error:
+            if _code(error) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            await self._send(_wait_for_lock, self._conn)
+
+    async def _send(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        def work() -> Any:
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                self._away.pop()
+
+        self._away.append(None)
+        return await super()._execute(work)  # type: ignore[no-untyped-call]
+
+    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if not self._running or self._connection is None:
+            raise ValueError("Connection closed")
+        name = getattr(fn, "__name__", "")
+        waits = name in _LONG or (self._writing and name == "commit") or fn == self._connection.close
+        if self._away or waits:
+            return await self._send(fn, *args, **kwargs)
+        if args and args[0] == _TAKE_LOCK:
+            await self.take_lock()
+            return None
+        if self._writing:
+            return fn(*args, **kwargs)
+        return await self._read(name, fn, *args, **kwargs)
+
+    async def _read(self, name: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if name == "execute":
+            self._last = (fn, args)
+        self._near = True
+        try:
+            return fn(*args, **kwargs)
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_INTERRUPT:
+                raise
+        finally:
+            self._near = False
+        if name == "fetchall" and self._last:
+            # The rows were being fetched when it became long: the statement begins again with them.
+            again, values = self._last
+            return await self._send(lambda: again(*values).fetchall())
+        return await self._send(fn, *args, **kwargs)
+
+    def _too_long(self) -> int:
+        return int(self._near)
+
+
+def _code(error: sqlite3.OperationalError) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0))
+
+
+def _wait_for_lock(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_MS}")
+    try:
+        connection.execute(_TAKE_LOCK)
+    finally:
+        connection.execute("PRAGMA busy_timeout = 0")
+
+
+def rows_of(connection: sqlite3.Connection, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[list[Any]]:
+    """Run statements one after another; each one's rows."""
+    return [connection.execute(sql, values).fetchall() for sql, values in statements]
