@@ -37,6 +37,50 @@ class Phase(StrEnum):
     DESTROYED = "destroyed"
 
 
+class Step(StrEnum):
+    """A step of a rotation, in their order. `destroy` is also how a prepared key is given up."""
+
+    PREPARE = "prepare"
+    BEGIN = "begin"
+    ADVANCE = "advance"
+    RETIRE = "retire"
+    DESTROY = "destroy"
+
+
+def due(ring: KeyRing, scope: Scope) -> dict[Step, int]:
+    """The steps that may be taken now, each with the epoch that it concerns: the new one, or for `retire` and `destroy` the old."""
+    primary = ring.current_epoch(scope)
+    states = _states({row.slot: row for row in ring.rows()}, scope)
+    steps: dict[Step, int] = {}
+    for epoch, state in sorted(states.items()):
+        match state:
+            case KeyState.PREPARED:
+                steps |= {Step.BEGIN: epoch, Step.DESTROY: epoch}
+            case KeyState.ENABLED:
+                steps[Step.ADVANCE if epoch > primary else Step.RETIRE] = epoch
+            case KeyState.RETIRED:
+                steps[Step.DESTROY] = epoch
+    if not steps.keys() & {Step.BEGIN, Step.ADVANCE, Step.RETIRE}:
+        steps[Step.PREPARE] = max(states) + 1
+    return steps
+
+
+def take(ring: KeyRing, scope: Scope, step: Step, epoch: int) -> None:
+    """Take a step. Raises `Denied("rotation_order")` where it is not due for this epoch."""
+    _require(due(ring, scope).get(step) == epoch)
+    match step:
+        case Step.PREPARE:
+            prepare(ring, scope)
+        case Step.BEGIN:
+            begin(ring, scope)
+        case Step.ADVANCE:
+            advance(ring, scope)
+        case Step.RETIRE:
+            retire(ring, scope)
+        case Step.DESTROY:
+            destroy(ring, scope, epoch)
+
+
 def phase(ring: KeyRing, scope: Scope, epoch: int) -> Phase:
     """Where one epoch of a scope stands. Raises `Denied("rotation_order")` if there is no such epoch."""
     states = _states({row.slot: row for row in ring.rows()}, scope)

@@ -19,6 +19,7 @@ from gateway.domain.orders import Acknowledgement, Line, Order, OrderLine, Relea
 from gateway.domain.parties import Party
 from gateway.domain.vocabulary import AgeBand, Transform
 from gateway.errors import BadRequest, Denied, ProviderFault
+from gateway.release import reidentification
 from gateway.release.reduce import Reducer
 from gateway.release.shift import shift_value
 from keys.envelope import seal_line
@@ -57,6 +58,8 @@ class DepartmentSource:
 
     async def fetch(self, order: Order) -> Release:
         """Answer an order. Raises `Denied` (`order_misdirected`, `order_unserved`, `age_band_contradicted`), `ProviderFault`."""
+        if order.exchange == reidentification.EXCHANGE:
+            return await self._reidentify(order)
         exchange = self._served(order)
         keys = {line.number: self._directory.record(line.subject) for line in order.lines if line.subject is not None}
         asked = tuple(dict.fromkeys(key for key in keys.values() if key is not None))
@@ -77,6 +80,51 @@ class DepartmentSource:
         answered = {line.number for line in lines}
         missing = tuple(line.number for line in order.lines if line.number not in answered)
         return Release(order.request, exchange.id, self._office.party, tuple(lines), missing, surplus)
+
+    async def _reidentify(self, order: Order) -> Release:
+        """Who is behind one pseudonym: the register's own identifier, sealed; nothing where it is not there.
+
+        The register is read in its own order until the record comes: this happens a few times a year, and needs no mapping.
+        """
+        if order.provider != self._office.party:
+            raise Denied("order_misdirected")
+        if order.recipient_key.party != order.recipient or dict(order.grants) != dict(reidentification.GRANTS):
+            raise Denied("order_unserved")
+        if len(order.lines) != 1:
+            raise Denied("order_unserved")
+        (ordered,) = order.lines
+        key = self._directory.record(ordered.subject) if ordered.subject is not None else None
+        number = await self._number_of(key) if key is not None else None
+        if number is None:
+            return Release(order.request, order.exchange, self._office.party, (), (ordered.number,))
+        line = seal_line(
+            {"identifier_kind": number[0], "identifier": number[1]},
+            grants=order.grants,
+            info=self._info(order, ordered),
+            recipient=order.recipient_key,
+            signer=self._office.signer,
+            number=ordered.number,
+            subject=ordered.subject,
+            references={},
+            region=None,
+        )
+        return Release(order.request, order.exchange, self._office.party, (line,), ())
+
+    async def _number_of(self, key: str) -> tuple[str, str] | None:
+        async for person in self._register.people():
+            if person.key == key:
+                return person.numbers[0] if person.numbers else None
+        return None
+
+    def _info(self, order: Order, ordered: OrderLine) -> SealInfo:
+        return SealInfo(
+            request=order.request,
+            line=ordered.number,
+            exchange=order.exchange,
+            sender=self._office.party,
+            recipient=order.recipient,
+            recipient_kid=order.recipient_key.kid,
+        )
 
     def _served(self, order: Order) -> Exchange:
         """The exchange as this edge was given it, if the order is for this edge and for mapped fields."""
@@ -124,14 +172,7 @@ class DepartmentSource:
         line = seal_line(
             reduced.sealable,
             grants=order.grants,
-            info=SealInfo(
-                request=order.request,
-                line=ordered.number,
-                exchange=order.exchange,
-                sender=self._office.party,
-                recipient=order.recipient,
-                recipient_kid=order.recipient_key.kid,
-            ),
+            info=self._info(order, ordered),
             recipient=order.recipient_key,
             signer=self._office.signer,
             number=ordered.number,

@@ -18,6 +18,7 @@ from gateway.client.asking import Answer
 from gateway.client.carrying import lost, read_incoming
 from gateway.client.configuration import Configuration, OfficerKey
 from gateway.client.core import Core, Naming
+from gateway.client.keeping import Epochs
 from gateway.client.opening import Record
 from gateway.client.receipts import KeptReceipt, LogProof, ProvedEntry
 from gateway.client.receiving import Received
@@ -242,6 +243,40 @@ class AsyncRunxinClient:
     async def deliveries(self) -> list[dict[str, Any]]:
         """What became of what this client sent: delivery, exchange, state, recipient."""
         return await self._run(self._core.deliveries())
+
+    async def epochs(self) -> dict[str, Epochs]:
+        """The epochs of this department's scopes: `open`, or the exchange of a closed one."""
+        return await self._run(self._core.epochs())
+
+    async def convert(
+        self,
+        pseudonyms: Sequence[str],
+        *,
+        exchange: str | None = None,
+        epoch: int | None = None,
+        finished: bool = False,
+    ) -> list[str]:
+        """Stored pseudonyms in another epoch while a rotation runs, in their order. exchange: of a closed scope. epoch: None
+        for the newest. finished: nothing is left to convert after these, which lets the rotation go on.
+        """
+        return await self._run(self._core.convert(pseudonyms, exchange=exchange, epoch=epoch, finished=finished))
+
+    async def join_names(
+        self, issued: Naming, identified: Naming, *, approvals: Sequence[str] = (), assisted: bool = False
+    ) -> str:
+        """A child without an ID has got one: from now on the issued identifier and this one name the same child.
+
+        approvals: two approvers' statements where both names already have a history. Returns the child's pseudonym.
+        """
+        return await self._run(self._core.join_names(issued, identified, approvals=approvals, assisted=assisted))
+
+    async def ask_reidentification(self, request: str, approvals: Sequence[str]) -> str:
+        """Hand in `statements.reidentification_request` and two approvals of the same; the grant of one view."""
+        return await self._run(self._core.ask_reidentification(request, approvals))
+
+    async def view_reidentification(self, grant: str, source: Party) -> Record:
+        """The one view of a grant, within fifteen minutes: the source's identifier of the child, opened and verified."""
+        return await self._run(self._core.view_reidentification(grant, source))
 
     async def headers(self, method: str, path: str, body: bytes = b"") -> dict[str, str]:
         """The headers of one request that another program will send (curl …): token, proof, officer assertion.

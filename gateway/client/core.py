@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.client import asking, desk, naming, receipts, receiving, sending
+from gateway.client import asking, desk, keeping, naming, receipts, receiving, sending
 from gateway.client.configuration import Configuration
 from gateway.client.opening import Record
 from gateway.client.senders import Senders
@@ -203,6 +203,29 @@ class Core:
     def deliveries(self) -> Step[list[dict[str, Any]]]:
         """What became of sent envelopes."""
         return desk.deliveries(self._session)
+
+    def epochs(self) -> Step[dict[str, keeping.Epochs]]:
+        """Epochs of this department's scopes."""
+        return keeping.epochs(self._session)
+
+    def convert(
+        self, pseudonyms: Sequence[str], *, exchange: str | None, epoch: int | None, finished: bool
+    ) -> Step[list[str]]:
+        """Follow a rotation."""
+        return keeping.convert(self._session, pseudonyms, exchange=exchange, epoch=epoch, finished=finished)
+
+    def join_names(self, issued: Naming, identified: Naming, *, approvals: Sequence[str], assisted: bool) -> Step[str]:
+        """Join two names of one child."""
+        one, other = subject_of(issued, None), subject_of(identified, None)
+        return keeping.join_names(self._session, one, other, approvals=approvals, assisted=assisted)
+
+    def ask_reidentification(self, request: str, approvals: Sequence[str]) -> Step[str]:
+        """Ask for a re-identification."""
+        return keeping.ask_reidentification(self._session, request, approvals)
+
+    def view_reidentification(self, grant: str, source: Party) -> Step[Record]:
+        """The one view."""
+        return keeping.view_reidentification(self._session, self._senders, grant, source)
 
     def headers(self, method: str, path: str, body: bytes) -> Step[dict[str, str]]:
         """Headers of one request."""

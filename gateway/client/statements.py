@@ -164,6 +164,39 @@ def consent_statement(
     return sign(claims, typ="consent+jwt", key=key)
 
 
+def reidentification(
+    *, officer_id: str, party: Party, pseudonym: str, source: Party, reason: str, exchange: str = ""
+) -> dict[str, Any]:
+    """What an officer asks and two approvers approve: who is this child? exchange: of the closed scope in which the pseudonym
+    stands, empty for the open one. source: whose register shall answer.
+    """
+    return {
+        "kind": "reidentification",
+        "officer": officer_id,
+        "party": party.text,
+        "exchange": exchange,
+        "pseudonym": pseudonym,
+        "source": source.text,
+        "reason": reason,
+    }
+
+
+def reidentification_request(
+    officer_id: str, party: Party, key: SigningKey, *, subject: Mapping[str, Any], now: int, lifetime: int = DAY
+) -> str:
+    """The officer's signature over what is asked (`reidentification`). lifetime: seconds, at most a day."""
+    claims = {
+        "iss": officer_id,
+        "org": party.organisation,
+        "dept": str(party.department),
+        "digest": hashlib.sha256(canonical(dict(subject))).hexdigest(),
+        "subject": dict(subject),
+        "iat": now,
+        "exp": now + lifetime,
+    }
+    return sign(claims, typ="reidentification+jwt", key=key)
+
+
 def sign(claims: Mapping[str, Any], *, typ: str, key: SigningKey, header: Mapping[str, Any] | None = None) -> str:
     """A compact JWS (RFC 7515). header: members beside `typ` and `alg`; `kid` = thumbprint where none are given."""
     members = dict(header) if header is not None else {"kid": key.thumbprint}

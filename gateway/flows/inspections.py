@@ -19,6 +19,7 @@ from gateway.flows.query import Answer
 from gateway.flows.recognise import recognise
 from gateway.flows.requests import EntriesRequest, HistoryRequest, SignedRequest
 from gateway.store.audit import get_head
+from gateway.store.children import earlier_names
 from keys.selftest import report
 
 AUDITOR = "auditor"
@@ -119,12 +120,15 @@ async def history(house: House, signed: SignedRequest, read: Callable[[bytes], H
             assert isinstance(recognised.subject, Child)
             account.children = (recognised.subject.key,)
             keeper = house.log.keeper
-            rows = await child_history(reading, keeper, recognised.subject.key)
+            # A child that had an issued name before has two histories; both are the child's.
+            names = [recognised.subject.key, *await earlier_names(reading, recognised.subject.key)]
+            found_rows = {row.index: row for name in names for row in await child_history(reading, keeper, name)}
+            rows = [found_rows[index] for index in sorted(found_rows)]
             found = [
                 {
                     "index": row.index,
                     "leaf": row.leaf.decode(),
-                    "detail": await open_detail(reading, keeper, row, [recognised.subject.key]),
+                    "detail": await open_detail(reading, keeper, row, names),
                 }
                 for row in rows
             ]

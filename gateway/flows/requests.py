@@ -133,3 +133,39 @@ class EntriesRequest:
     exchange: str | None = None
     outcome: str | None = None
     department: Department | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AliasRequest:
+    """`POST /v1/pseudonyms/aliases`: the issued name and the later one; approvals where both have a history."""
+
+    issued: SubjectRequest
+    identified: SubjectRequest
+    approvals: tuple[str, ...] = field(repr=False, default=())
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertRequest:
+    """`POST /v1/pseudonyms/convert`: pseudonyms of one scope of the caller's. exchange: of a closed scope. epoch: the target, None
+    for the newest. finished: the caller has nothing left to convert.
+    """
+
+    pseudonyms: tuple[str, ...] = field(repr=False)
+    exchange: str | None = None
+    epoch: int | None = None
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RotationRequest:
+    """`POST /v1/keys/rotations`: the two signed approvals name scope and step."""
+
+    approvals: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReidentificationRequest:
+    """`POST /v1/reidentifications`: the officer's signed request and two approvers' signatures over the same."""
+
+    request: str = field(repr=False)
+    approvals: tuple[str, ...] = field(repr=False)

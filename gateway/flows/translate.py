@@ -15,10 +15,15 @@ from gateway.domain.subjects import Child, Scope
 from gateway.errors import ProviderFault
 from gateway.flows.recognise import name_for, scope_of
 from keys.ring import KeyRing
+from keys.text import read as read_pseudonym
+from keys.text import write as write_pseudonym
 
 
-def translate_lines(ring: KeyRing, release: Release, order: Order, permit: Permit) -> Release:
-    """The release with subjects and references as the caller knows them.
+def translate_lines(
+    ring: KeyRing, release: Release, order: Order, permit: Permit, *, called: str | None = None
+) -> Release:
+    """The release with subjects and references as the caller knows them. called: the pseudonym by which the caller asked; a child
+    with an earlier name (an alias) is answered for under the name that was asked.
 
     Raises `ProviderFault` (`release_lines`, `release_subject`) where the provider did not keep to the order.
     """
@@ -35,11 +40,17 @@ def translate_lines(ring: KeyRing, release: Release, order: Order, permit: Permi
     for line in release.lines:
         if line.subject != ordered[line.number]:
             raise ProviderFault("release_subject", edge=order.provider.text)
-        name = name_for(ring, subject, target) if isinstance(subject, Child) else None
+        name = _name(ring, subject, target, called) if isinstance(subject, Child) else None
         lines.append(
             replace(line, subject=name, references=cross_references(ring, line, exchange, target, order.provider.text))
         )
     return replace(release, lines=tuple(lines))
+
+
+def _name(ring: KeyRing, child: Child, target: Scope, called: str | None) -> str:
+    if called is None:
+        return name_for(ring, child, target)
+    return write_pseudonym(ring.translate([read_pseudonym(called, target)], target)[0])
 
 
 def cross_references(ring: KeyRing, line: Line, exchange: Exchange, target: Scope, holder: str) -> dict[str, str]:

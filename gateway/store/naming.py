@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import delete, insert, select, update
 
 from gateway.store.database import Reading, Writing
-from gateway.store.exchange_tables import conversions, door_alarms, evaluation_windows, reidentifications
+from gateway.store.exchange_tables import conversions, door_alarms, evaluation_windows, outbox, reidentifications
 
 # --- the blind door -----------------------------------------------------------------------------------------------------
 
@@ -139,3 +139,25 @@ async def move_reidentification(writing: Writing, reidentification_id: str, befo
         .values(state=after)
     )
     return result.rowcount == 1
+
+
+# --- envelopes under way -------------------------------------------------------------------------------------------------------
+
+
+async def waiting_envelopes(reading: Reading) -> list[tuple[str, str, str, bytes]]:
+    """(delivery id, exchange, recipient, envelope) of every envelope that is still held."""
+    rows = await reading.connection.execute(
+        select(outbox.c.delivery_id, outbox.c.exchange, outbox.c.recipient, outbox.c.envelope).where(
+            outbox.c.envelope.is_not(None)
+        )
+    )
+    return [(row.delivery_id, row.exchange, row.recipient, bytes(row.envelope)) for row in rows]
+
+
+async def readdress_waiting(writing: Writing, delivery_id: str, envelope: bytes) -> None:
+    """Replace a held envelope's bytes by the same envelope under other pseudonyms."""
+    await writing.connection.execute(
+        update(outbox)
+        .where(outbox.c.delivery_id == delivery_id, outbox.c.envelope.is_not(None))
+        .values(envelope=envelope)
+    )
