@@ -25,6 +25,18 @@ from tests.support.recorded import Call, calls, claims
 CONSEQUENCES = ("notice.owed", "review.opened")
 """Entries that follow from another one of the same request."""
 
+REFUSED = [
+    "purpose",
+    "case_missing",
+    "region",
+    "no_result",
+    "consent_withdrawn",
+    "child_consent_missing",
+    "approval_self",
+]
+REFUSED += ["officer_key_unknown"]
+"""What step e is about, by code and in order."""
+
 SEVENTH = 7
 """The entry of the copy in which one byte is changed, as the story has it."""
 
