@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import json
 import os
 import shutil
@@ -21,11 +22,13 @@ from starlette.exceptions import HTTPException
 from adapters.remote import RemoteEdges
 from gateway.api.description import describe
 from gateway.api.patience import Patience
+from gateway.api.problems import sentences
 from gateway.api.routes import not_found, not_of_the_form, router
 from gateway.audit.highwater import HighWater
 from gateway.audit.histories import Escrow
 from gateway.audit.log import AuditLog
 from gateway.consent.basis import BasisFinder
+from gateway.console.mount import mount
 from gateway.domain.clock import SystemClock
 from gateway.errors import GatewayError, GatewayFault
 from gateway.flows.house import House
@@ -93,6 +96,11 @@ def _wrapped(settings: Settings, root: RootKey, name: str) -> bytes:
 def signing_key(settings: Settings, root: RootKey, name: str) -> SigningKey:
     """One of the gateway's own signing keys: `token`, `order` or `log`."""
     return SigningKey.from_pem(_wrapped(settings, root, name))
+
+
+def console_secret(settings: Settings) -> bytes:
+    """What seals the console's one-time-code secrets, 32 bytes; it lies wrapped under the root key like the rest."""
+    return hmac.digest(_wrapped(settings, open_root(settings), "source"), b"runxin/console", "sha256")
 
 
 def log_signer(settings: Settings, root: RootKey) -> Signer:
@@ -194,6 +202,7 @@ def build(settings: Settings) -> FastAPI:
         async with opened(settings) as house:
             app.state.house = house
             app.state.patience = Patience()
+            app.state.console_secret = console_secret(settings)
             keeper = asyncio.create_task(_keep_up(house))
             if settings.metrics_port:
                 serve_metrics(settings.host, settings.metrics_port)
@@ -204,6 +213,7 @@ def build(settings: Settings) -> FastAPI:
                 keeper.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await keeper
+                await console.works.close()
                 await roll_up(house, close=True)
 
     # The API description loads nothing from outside: no bundled viewer, only the document.
@@ -220,6 +230,13 @@ def build(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(RequestValidationError, not_of_the_form)
     app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way of replacing it
+    console = mount(
+        app,
+        lambda: app.state.house,
+        settings=settings,
+        sentences=sentences(),
+        secret_getter=lambda: app.state.console_secret,
+    )
     return app
 
 
@@ -241,4 +258,13 @@ def application() -> FastAPI:
     return build(Settings())
 
 
-__all__ = ["application", "build", "found_premises", "log_signer", "open_root", "opened", "signing_key"]
+__all__ = [
+    "application",
+    "build",
+    "console_secret",
+    "found_premises",
+    "log_signer",
+    "open_root",
+    "opened",
+    "signing_key",
+]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.commands import audit_group, edge_group, keys_group, policy_group
+from gateway.commands import audit_group, console_group, edge_group, keys_group, policy_group
 from gateway.commands.terminal import Data, fail, run, settings_of
 from gateway.errors import GatewayError
 from gateway.settings import Settings
@@ -27,6 +27,7 @@ app.add_typer(audit_group.app, name="audit")
 app.add_typer(keys_group.app, name="keys")
 app.add_typer(policy_group.app, name="policy")
 app.add_typer(edge_group.app, name="edge")
+app.add_typer(console_group.app, name="console")
 
 
 def main() -> None:

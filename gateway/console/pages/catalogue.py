@@ -1,0 +1,99 @@
+"""共享目录与共享规则: what may be exchanged, under which rows, each row beside its sentence; and the versions that decided.
+
+Rules kept here: what is shown is the active version, read once per page; nothing is edited here.
+"""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from gateway.audit.reading import Question, page
+from gateway.console import rule_sentences
+from gateway.console.doors import door
+from gateway.console.refusals import Refused
+from gateway.console.roles import EVERYBODY, Role
+from gateway.console.visits import Visit
+from gateway.domain.vocabulary import Department, EntryKind
+from policies.rows import Rule
+
+READERS = EVERYBODY - {Role.SYSTEM_ADMIN}
+PAGE = 40
+
+
+@door("GET", "/catalogue", roles=READERS, does="Catalogue", menu="policy")
+async def catalogue(visit: Visit) -> Response:
+    """Every exchange."""
+    stopped = {target for kind, target in visit.house.registry.current.stopped if kind == "exchange"}
+    return visit.page("catalogue.html", exchanges=list(visit.house.catalogue.exchanges.values()), stopped=stopped)
+
+
+@door("GET", "/catalogue/{exchange}", roles=READERS, does="One exchange")
+async def exchange(visit: Visit) -> Response:
+    """An exchange with its fields, its law and its rules."""
+    snapshot = visit.house.book.snapshot
+    found = snapshot.catalogue.exchanges.get(visit.path("exchange"))
+    if found is None:
+        raise Refused("page_unknown")
+    rows = [rule for rule in snapshot.rules if rule.obj == found.id]
+    above = [rule for rule in snapshot.rules if rule.obj not in snapshot.catalogue.exchanges]
+    return visit.page(
+        "exchange.html",
+        exchange=found,
+        rules=_told(visit, rows),
+        above=_told(visit, above),
+        stopped=("exchange", found.id) in visit.house.registry.current.stopped,
+    )
+
+
+@door("GET", "/rules", roles=READERS, does="Rules", menu="policy")
+async def rules(visit: Visit) -> Response:
+    """Every rule, filtered, by pages."""
+    snapshot = visit.house.book.snapshot
+    department, effect, after = (
+        visit.query("department"),
+        visit.query("effect"),
+        visit.number(visit.query("after"), default=0),
+    )
+    if department and department not in {*map(str, Department), "all"}:
+        raise Refused("form_invalid")
+    if effect not in ("", "allow", "deny"):
+        raise Refused("form_invalid")
+    chosen = [
+        (number, rule)
+        for number, rule in enumerate(snapshot.rules, start=1)
+        if (not department or rule.owner == department) and (not effect or rule.eft == effect)
+    ]
+    some = [(number, rule) for number, rule in chosen if number > (after or 0)][:PAGE]
+    last = some[-1][0] if len(some) == PAGE and some[-1] != chosen[-1] else None
+    part = visit.request.headers.get("hx-request") == "true" and bool(after)
+    return visit.page(
+        "_rule_rows.html" if part else "rules.html",
+        rules=_told(visit, [rule for _, rule in some]),
+        found=len(chosen),
+        more=last,
+        department=department,
+        effect=effect,
+        departments=visit.tongue.words("department"),
+    )
+
+
+@door("GET", "/versions", roles=READERS, does="Versions", menu="policy")
+async def versions(visit: Visit) -> Response:
+    """The active version, and the changes that the log tells of."""
+    snapshot = visit.house.book.snapshot
+    async with visit.house.database.read() as reading:
+        changes = await page(reading, Question(kind=str(EntryKind.POLICY_CHANGED), limit=100))
+    served = sum(each.state == "served" for each in snapshot.catalogue.exchanges.values())
+    return visit.page(
+        "versions.html",
+        snapshot=snapshot,
+        changes=changes,
+        served=served,
+        denies=sum(not rule.allows for rule in snapshot.rules),
+        may_open=visit.may("entry"),
+    )
+
+
+def _told(visit: Visit, rows: list[Rule]) -> list[tuple[Rule, str]]:
+    catalogue = visit.house.catalogue
+    return [(rule, rule_sentences.sentence(visit.tongue, rule, catalogue)) for rule in rows]

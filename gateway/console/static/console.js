@@ -1,0 +1,29 @@
+// Small conveniences. Every page works without them.
+
+// On a narrow screen the menu begins closed.
+const menu = document.querySelector(".side-menu");
+if (menu && matchMedia("(max-width: 900px)").matches) menu.open = false;
+
+// Keyboard triage: j and k walk through rows that lead somewhere, Enter follows, / goes to the first filter.
+const rows = () => [...document.querySelectorAll("tr[data-row] a.row-link")];
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, select, textarea")) return;
+  const links = rows();
+  const at = links.indexOf(document.activeElement);
+  if (event.key === "j" && links.length) links[Math.min(at + 1, links.length - 1)].focus();
+  else if (event.key === "k" && links.length) links[Math.max(at - 1, 0)].focus();
+  else if (event.key === "/") {
+    const first = document.querySelector("main form select, main form input:not([type=hidden])");
+    if (first) { event.preventDefault(); first.focus(); }
+  }
+});
+
+// A button that would be refused says why to whoever presses it.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[aria-disabled=true]");
+  if (!button) return;
+  event.preventDefault();
+  const why = document.getElementById(button.getAttribute("aria-describedby"));
+  if (why) why.classList.add("why-shown");
+});

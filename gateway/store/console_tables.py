@@ -1,0 +1,82 @@
+"""Tables of the console: local accounts, their sessions, findings, and long work that may be left and found again.
+
+Rules kept here: a password stands as an Argon2 hash, a one-time-code secret sealed under a key outside this database, a session
+as the digest of its token; a finding names an entry by its index and never a child.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
+
+from gateway.store.database import metadata
+
+# `department`: of auditors and policy owners, "" otherwise. `last_step`: the last accepted time step of the one-time code.
+# `demo`: signs in without a second factor, in demo mode and from loopback only.
+console_accounts = Table(
+    "console_accounts",
+    metadata,
+    Column("account", String(40), primary_key=True),
+    Column("person", String(64), nullable=False),
+    Column("role", String(24), nullable=False),
+    Column("department", String(32), nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("code_secret", LargeBinary, nullable=False),
+    Column("last_step", BigInteger, nullable=False, default=0),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("locked_until", Integer, nullable=False, default=0),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("demo", Boolean, nullable=False, default=False),
+    Column("created", Integer, nullable=False),
+    Index("ix_console_accounts_person", "person"),
+)
+
+console_sessions = Table(
+    "console_sessions",
+    metadata,
+    Column("token_digest", LargeBinary(32), primary_key=True),
+    Column("account", String(40), nullable=False, index=True),
+    Column("started", Integer, nullable=False),
+    Column("seen", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# kind: verification | export. state: running | done | failed. `worker`: the process that does it; when that has ended while
+# the row still says running, the work was interrupted.
+console_works = Table(
+    "console_works",
+    metadata,
+    Column("work_id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("account", String(40), nullable=False),
+    Column("department", String(32), nullable=False),
+    Column("worker", String(32), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("code", String(40), nullable=False),
+    Column("place", BigInteger, nullable=False),
+    Column("started", Integer, nullable=False),
+    Column("ended", Integer, nullable=False),
+    Index("ix_console_works_kind", "kind", "started"),
+)
+
+# state: open | answered | closed. `against`: the department that must answer, "" for the operator.
+console_findings = Table(
+    "console_findings",
+    metadata,
+    Column("finding_id", String(32), primary_key=True),
+    Column("entry", BigInteger, nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("against", String(32), nullable=False),
+    Column("department", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("opened", Integer, nullable=False),
+    Column("opened_by", String(40), nullable=False),
+    Column("answered_by", String(40), nullable=False),
+    Column("closed_by", String(40), nullable=False),
+    Column("changed", Integer, nullable=False),
+    Index("ix_console_findings_state", "state", "changed"),
+)
