@@ -34,6 +34,7 @@ from gateway.domain.vocabulary import Door
 from gateway.errors import ProgrammingError
 from gateway.store import basis_tables as t
 from gateway.store.database import Reading, Writing
+from gateway.store.prepared import Prepared
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -236,6 +237,11 @@ def _statement(emergency: bool, fuse: bool) -> CompoundSelect[Any]:
     return union_all(*parts)
 
 
+@cache
+def _prepared(emergency: bool, fuse: bool) -> Prepared:
+    return Prepared(lambda: _statement(emergency, fuse))
+
+
 def actors(question: Question) -> tuple[str, str, str]:
     """The names under which uses are counted: officer, client, department."""
     return f"person:{question.officer}", f"client:{question.client}", f"department:{question.department}"
@@ -258,11 +264,19 @@ async def evidence(reading: Reading, question: Question) -> Evidence:
         parameters |= {"day": question.day, "now": question.now}
     if question.fuse:
         parameters |= {"department_actor": department, "hour": question.now // 3_600_000_000 - 24}
-    rows = await reading.connection.execute(_statement(question.emergency, question.fuse), parameters)
+    rows = await _prepared(question.emergency, question.fuse).rows(reading, **parameters)
     found = Evidence()
     for row in rows:
         _place(found, row)
     return found
+
+
+def _reference() -> Select[Any]:
+    column = t.record_references.c
+    return select(column.kind, column.holder, column.record_id).where(column.reference == bindparam("reference"))
+
+
+_REFERENCE = Prepared(_reference)
 
 
 async def record_of(reading: Reading, kind: str, reference: str, holder: str | None = None) -> str | None:
@@ -270,11 +284,10 @@ async def record_of(reading: Reading, kind: str, reference: str, holder: str | N
 
     holder: the department or outside body that asks; another holder's reference is unknown to it.
     """
-    column = t.record_references.c
-    query = select(column.record_id).where(column.reference == reference, column.kind == kind)
-    if holder is not None:
-        query = query.where(column.holder == holder)
-    return (await reading.connection.execute(query)).scalar_one_or_none()
+    row = await _REFERENCE.first(reading, reference=reference)
+    if row is None or row[0] != kind or (holder is not None and row[1] != holder):
+        return None
+    return str(row[2])
 
 
 async def case_of(reading: Reading, case_id: str) -> CaseFound | None:
@@ -317,13 +330,16 @@ class AccessRow:
     approval_id: str = ""
 
 
+_ACCESS = Prepared(lambda: insert(t.accesses).values({name: bindparam(name) for name in AccessRow.__slots__}))
+
+
 async def remember_accesses(writing: Writing, rows: Collection[AccessRow]) -> None:
     """Write lines of guardians' lists. A protective line is refused here too, whoever asks for it."""
     if any(row.door == Door.PROTECTIVE for row in rows):
         raise ProgrammingError("protective exchanges are not written to guardians' lists")
     if rows:
-        values = [{name: getattr(row, name) for name in AccessRow.__slots__} for row in rows]
-        await writing.connection.execute(insert(t.accesses), values)
+        for row in rows:
+            await _ACCESS.run(writing, **{name: getattr(row, name) for name in AccessRow.__slots__})
 
 
 def words(text: str) -> frozenset[str]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, bindparam, func, select
 
 from gateway.store import basis_tables as t
 from gateway.store.basis import AccessRow
 from gateway.store.database import Reading
+from gateway.store.prepared import Prepared
 
 MOST = 1_000
 
@@ -176,17 +178,23 @@ async def overdue_words(reading: Reading, now: int) -> list[Owed]:
     return [Owed(*row) for row in rows]
 
 
+def _notice() -> Select[Any]:
+    column = t.notices.c
+    return select(column.notice_id, column.state).where(
+        column.child == bindparam("child"),
+        column.exchange == bindparam("exchange"),
+        column.recipient == bindparam("recipient"),
+        column.door == "normal",
+    )
+
+
+_NOTICE = Prepared(_notice)
+
+
 async def notice_open(reading: Reading, child: bytes, exchange: str, recipient: str) -> str | None:
     """A notice of the normal door that this child's guardian is owed or was given for this exchange and recipient."""
-    column = t.notices.c
-    query = select(column.notice_id).where(
-        column.child == child,
-        column.exchange == exchange,
-        column.recipient == recipient,
-        column.door == "normal",
-        or_(column.state == "owed", column.state == "given"),
-    )
-    return (await reading.connection.execute(query.limit(1))).scalar_one_or_none()
+    rows = await _NOTICE.rows(reading, child=child, exchange=exchange, recipient=recipient)
+    return next((str(notice) for notice, state in rows if state in ("owed", "given")), None)
 
 
 async def overdue_notices(reading: Reading, now: int) -> list[str]:

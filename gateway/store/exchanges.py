@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
 from gateway.store.database import Reading, Writing
 from gateway.store.exchange_tables import (
@@ -21,6 +21,7 @@ from gateway.store.exchange_tables import (
     outbox,
     send_permits,
 )
+from gateway.store.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +267,13 @@ async def count_evaluations(writing: Writing, party: str, day: str, points: int,
 # --- aliases ----------------------------------------------------------------------------------------------------
 
 
+_ALIAS = Prepared(lambda: select(aliases.c.new).where(aliases.c.old == bindparam("point")))
+
+
 async def resolve_alias(reading: Reading, point: bytes) -> bytes:
     """The child's present gateway pseudonym: the alias row's, or the same."""
-    row = (await reading.connection.execute(select(aliases.c.new).where(aliases.c.old == point))).scalar_one_or_none()
-    return bytes(row) if row is not None else point
+    row = await _ALIAS.first(reading, point=point)
+    return bytes(row[0]) if row is not None else point
 
 
 async def put_alias(writing: Writing, old: bytes, new: bytes, entry_id: str) -> None:

@@ -19,6 +19,7 @@ from gateway.domain.parties import Client, Organisation, Party, Person
 from gateway.domain.vocabulary import Department
 from gateway.errors import Denied, ProgrammingError
 from gateway.store.database import Reading
+from gateway.store.prepared import Prepared
 from gateway.store.proof_claims import consume_proof, proof_used
 from gateway.store.registry_tables import (
     clients,
@@ -247,9 +248,12 @@ async def load(reading: Reading, version: int) -> Snapshot:
     )
 
 
+_VERSION = Prepared(lambda: select(registry_version.c.version).where(registry_version.c.id == 1))
+
+
 async def _version(reading: Reading) -> int:
-    found = await reading.connection.scalar(select(registry_version.c.version).where(registry_version.c.id == 1))
-    return int(found or 0)
+    row = await _VERSION.first(reading)
+    return int(row[0]) if row is not None else 0
 
 
 async def _organisations(reading: Reading) -> dict[str, Organisation]:
