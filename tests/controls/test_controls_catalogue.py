@@ -235,3 +235,18 @@ def test_C66_eligibility_is_an_answer_without_category_and_victims_stand_nowhere
     for shape in space.shapes:
         if shape.rule.allows and {obj for obj, _ in space.cells(shape.rule)} & harmful:
             assert shape.rule.pur.startswith("protective")
+
+
+@pytest.mark.parametrize("key", ["providers", "share", "level", "purpose", "retention", "zh", "profile"])
+def test_C51_an_exchange_without_one_of_its_core_metadata_does_not_load(home, key):
+    path = home / "exchanges" / "X02.toml"
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    assert any(line.startswith(f"{key} = ") for line in lines)
+    path.write_text("".join(line for line in lines if not line.startswith(f"{key} = ")), "utf-8")
+    assert "X02.toml" in refusal(home)
+
+
+def test_C51_a_changed_catalogue_is_another_version(home):
+    before = catalogue.load(home).digest
+    edit(home, "exchanges/X02.toml", 'zh = "', 'zh = "新')
+    assert catalogue.load(home).digest != before
