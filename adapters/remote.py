@@ -10,7 +10,7 @@ import asyncio
 import base64
 import contextlib
 import json
-from typing import Protocol
+from typing import Protocol, cast
 
 import httpx2
 
@@ -54,9 +54,9 @@ class Reachable(Protocol):
 class RemoteEdge:
     """One provider behind its edge."""
 
-    def __init__(self, edge: Reachable, client: httpx2.AsyncClient, key: SigningKey, timeout: float) -> None:
+    def __init__(self, edge: Reachable, transport: httpx2.AsyncBaseTransport, key: SigningKey, timeout: float) -> None:
         self._edge = edge
-        self._client = client
+        self._transport = transport
         self._key = key
         self._timeout = timeout
 
@@ -88,24 +88,32 @@ class RemoteEdge:
             raise ProviderFault("provider_garbage", edge=edge) from error
 
     async def _ask(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        """Status and body, read as they arrive: whoever sends without end, or packed, is cut off."""
-        async with self._client.stream(
+        """Status and body, read as they arrive: whoever sends without end, or packed, is cut off.
+
+        The request goes to the transport itself: redirects, cookies and credentials of an ordinary client are nothing that an
+        edge may have from us.
+        """
+        seconds = self._timeout
+        request = httpx2.Request(
             "POST",
             f"{self._edge.url}/v1/orders",
             content=body,
             headers=headers,
-            timeout=self._timeout,
-            follow_redirects=False,
-        ) as response:
+            extensions={"timeout": {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}},
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise ProviderFault("provider_garbage", edge=self._edge.party.text)
             parts, size = [], 0
-            async for part in response.aiter_bytes():
+            async for part in cast("httpx2.AsyncByteStream", response.stream):
                 size += len(part)
                 if size > ANSWER_AT_MOST:
                     raise ProviderFault("provider_too_much", edge=self._edge.party.text)
                 parts.append(part)
             return response.status_code, b"".join(parts)
+        finally:
+            await response.aclose()
 
     def _refusal(self, answer: bytes) -> ProviderFault | Denied:
         code = ""
@@ -121,16 +129,16 @@ class RemoteEdge:
 class RemoteEdges:
     """Reaches every registered edge over one connection pool."""
 
-    def __init__(self, key: SigningKey, *, timeout: float, client: httpx2.AsyncClient | None = None) -> None:
+    def __init__(self, key: SigningKey, *, timeout: float, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._key = key
         self._timeout = timeout
         limits = httpx2.Limits(max_connections=128, max_keepalive_connections=64)
-        self._client = client or httpx2.AsyncClient(limits=limits, trust_env=False)
+        self._transport = transport or httpx2.AsyncHTTPTransport(limits=limits, trust_env=False)
 
     def at(self, edge: Reachable) -> RemoteEdge:
         """The provider behind a registered edge."""
-        return RemoteEdge(edge, self._client, self._key, self._timeout)
+        return RemoteEdge(edge, self._transport, self._key, self._timeout)
 
     async def close(self) -> None:
         """Close the pool."""
-        await self._client.aclose()
+        await self._transport.aclose()

@@ -23,7 +23,8 @@ from gateway.domain.vocabulary import (
 @dataclass(frozen=True, slots=True)
 class Citation:
     """A law or administrative regulation and its articles. `statute` is False for notices (民函/民发), which alone
-    never suffice (PIPL 34)."""
+    never suffice (PIPL 34).
+    """
 
     law: str
     articles: str

@@ -129,7 +129,8 @@ class Order:
 class Release:
     """发布内容 as it came from a provider, unchecked. surplus: how many fields the source held back, for its
     administrator. `missing`: line numbers for which there is nothing to give (absent, unknown and outside look alike).
-    sighted: True where an embedded adapter answered inside the gateway."""
+    sighted: True where an embedded adapter answered inside the gateway.
+    """
 
     request: str
     exchange: str
@@ -154,7 +155,8 @@ class Envelope:
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Step (6) done. Built by `gateway/release/check.py` only: every field permitted and in its ordered form, region as
-    permitted, labels set, pseudonyms translated. body: the exact bytes that will leave."""
+    permitted, labels set, pseudonyms translated. body: the exact bytes that will leave.
+    """
 
     permit_request: str
     lines: tuple[Line, ...]

@@ -486,7 +486,7 @@ async def api_house(folder):
     sites.write_site_file(site, folder / "site.toml", {"ed": "http://ed.edge", "ca": "http://ca.edge"})
     provider, clock = BendableProvider(site), ShiftedClock()
     async with opened(settings) as whole:
-        edges = RemoteEdges(whole.order_key, timeout=0.5, client=httpx2.AsyncClient(transport=provider))
+        edges = RemoteEdges(whole.order_key, timeout=0.5, transport=provider)
         house = replace(whole, providers=edges, clock=clock)
         provider.exchanges = house.catalogue.exchanges
         await register(house, folder / "site.toml")
