@@ -503,7 +503,8 @@ async def api_house(folder):
 
 
 async def enrol_people(walls):
-    for name, people in {**sites.PEOPLE, "sc": {**sites.PEOPLE["sc"], "T0500": ("reporter",)}}.items():
+    more = {"sc": {"T0500": ("reporter",)}, "yl": {"Q0900": ("approver",)}}
+    for name, people in {name: persons | more.get(name, {}) for name, persons in sites.PEOPLE.items()}.items():
         body, system = walls.site[name], walls.caller(name)
         for person, functions in people.items():
             body.people.setdefault(person, SigningKey.generate())

@@ -624,3 +624,41 @@ async def test_one_signed_grant_is_made_once(walls):
     response = await ca.post("/v1/pseudonyms/grants", {"approvals": again})
     await denied(walls, response, 409, "approval_replayed", kind="pseudonyms.grant")
     assert canonical(subject)
+
+
+# --- who is meant, and who may say a diagnosis ------------------------------------------------------------------------------------------------
+
+
+async def test_a_child_that_got_a_number_since_is_looked_up_under_its_new_name(walls, sc, ca, child):
+    from gateway.store.exchanges import put_alias
+
+    delivery = await handed_in(walls, sc, ca, child)
+    # What is recorded from now on stands under the new name, where nobody has agreed to anything.
+    later = walls.point(walls.child())
+    await walls.change(lambda writing: put_alias(writing, walls.point(child), later, "x"))
+    await walls.mark()
+    await recalled(walls, sc, ca, delivery, "consent_none")
+
+
+@pytest.mark.parametrize("medical", [True, False])
+async def test_whether_the_sender_is_a_medical_institution_reaches_the_check(
+    walls, sc, ca, child, medical, monkeypatch
+):
+    from gateway.flows import deliver
+    from gateway.store.registry_changes import put_organisation
+
+    ours = walls.house.registry.organisation(sc.party.organisation)
+    permit = await sc.permit(child, ca)
+    await walls.change(lambda writing: put_organisation(writing, replace(ours, medical=medical)))
+    walls.house.registry.forget()
+    seen, check = [], deliver.check_envelope
+
+    def listening(envelope, **more):
+        seen.append(more["medical"])
+        return check(envelope, **more)
+
+    monkeypatch.setattr(deliver, "check_envelope", listening)
+    assert (await sc.hand_in(sc.envelope(permit, child, ca, WARNING))).status_code == 202
+    await walls.change(lambda writing: put_organisation(writing, ours))
+    walls.house.registry.forget()
+    assert seen == [medical]

@@ -505,3 +505,27 @@ async def test_a_clock_that_goes_wrong_does_not_open_a_case(walls, ca, asked):
     response = await ca.post(QUERY, ca.ask(*asked))
     assert response.status_code in (200, 403, 502)
     assert len(await walls.entries()) == 1
+
+
+async def test_a_consent_withdrawn_while_the_provider_answers_stops_the_answer(walls, ca):
+    yl, child = walls.caller("yl", "Q0301", "case_worker"), walls.child()
+    given = await yl.consent(
+        child, exchange="X01", purpose="P06", recipients=["youth_league"], fields=["in_programme", "as_of"]
+    )
+    walls.provider.records[ca.pseudonym(child)] = ("330106", {"in_programme": "Y", "as_of": "2026-11-20"})
+    case = await yl.approved_case(child, ["X01"], "Q0900")
+    question = {
+        "exchange": "X01",
+        "purpose": "P06",
+        "subject": {"pseudonym": yl.pseudonym(child)},
+        "case": case,
+        "fields": ["in_programme", "as_of"],
+    }
+    assert (await yl.post(QUERY, question)).status_code == 200
+
+    async def meanwhile():
+        await yl.withdraw(given)
+        await walls.mark()
+
+    walls.provider.before = meanwhile
+    await denied(walls, await yl.post(QUERY, question), 403, "consent_withdrawn")
