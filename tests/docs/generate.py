@@ -10,6 +10,7 @@ from pathlib import Path
 import typer.main
 from typer.testing import CliRunner
 
+from gateway.api.description import describe
 from gateway.api.problems import sentences
 from gateway.api.routes import router
 from gateway.cli import app as cli
@@ -102,7 +103,7 @@ def openapi() -> str:
 
     door = FastAPI(title="Runxin Gateway 润心网关", version="1")
     door.include_router(router)
-    return json.dumps(door.openapi(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    return json.dumps(describe(door)(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 def commands() -> str:
