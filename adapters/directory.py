@@ -1,7 +1,8 @@
 """An edge's directory: its own department's map pseudonym <-> local record key, filled through the blind door.
 
-Rules kept here: the file belongs to one department and one epoch and has mode 0600; it holds no identifier, only a fingerprint under a
-key of the file, so that a changed identifier is noticed; a batch is committed whole, so an interrupted enrolment goes on where it was.
+Rules kept here: the file belongs to one department and has mode 0600; it holds no identifier, only a fingerprint under a key of the
+file, so that a changed identifier is noticed; a batch is committed whole, so an interrupted enrolment goes on where it was; while a
+rotation overlaps, a record is found by both of its names, and what the gateway understands no more is forgotten.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import hmac
 import os
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,9 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WIT
 CREATE TABLE IF NOT EXISTS entries (
     pseudonym TEXT PRIMARY KEY, record TEXT NOT NULL UNIQUE, fingerprint BLOB NOT NULL, epoch INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS earlier (
+    pseudonym TEXT PRIMARY KEY, record TEXT NOT NULL, epoch INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -45,6 +50,7 @@ class Directory:
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA secure_delete = ON")
             self._db.executescript(_SCHEMA)
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('department', ?)", (str(department),))
             for name in ("fingerprint_key", "shift_key"):
@@ -70,8 +76,11 @@ class Directory:
 
     def record(self, pseudonym: str) -> str | None:
         """The local record key behind a pseudonym's text, None if unknown."""
-        row = self._db.execute("SELECT record FROM entries WHERE pseudonym = ?", (pseudonym,)).fetchone()
-        return row[0] if row else None
+        for table in ("entries", "earlier"):
+            row = self._db.execute(f"SELECT record FROM {table} WHERE pseudonym = ?", (pseudonym,)).fetchone()  # noqa: S608
+            if row:
+                return str(row[0])
+        return None
 
     def pseudonym(self, record: str) -> str | None:
         """The pseudonym's text of a local record, None if it was never enrolled."""
@@ -81,6 +90,49 @@ class Directory:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def behind(self, epoch: int, limit: int = BATCH) -> list[str]:
+        """Pseudonyms older than an epoch, to be converted."""
+        rows = self._db.execute("SELECT pseudonym FROM entries WHERE epoch < ? LIMIT ?", (epoch, limit))
+        return [row[0] for row in rows]
+
+    def follow(self, old: Sequence[str], new: Sequence[str]) -> None:
+        """Give records their new names; by the old ones they are found until `forget`. Raises `GatewayFault("directory_invalid")`
+        where a new name is not of this department.
+        """
+        named = [text.read(name, self._scope) for name in new]
+        if len(old) != len(new):
+            raise GatewayFault("directory_invalid")
+        with self._whole():
+            for before, after, pseudonym in zip(old, new, named, strict=True):
+                self._db.execute(
+                    "INSERT OR REPLACE INTO earlier SELECT pseudonym, record, epoch FROM entries WHERE pseudonym = ?",
+                    (before,),
+                )
+                self._db.execute(
+                    "UPDATE entries SET pseudonym = ?, epoch = ? WHERE pseudonym = ?", (after, pseudonym.epoch, before)
+                )
+
+    def forget(self, accepted: Collection[int]) -> int:
+        """Forget names of epochs that the gateway understands no more. A record that has no other name is enrolled anew with the
+        next enrolment. Returns how many records that is.
+        """
+        marks = ",".join("?" * len(accepted))
+        with self._whole():
+            self._db.execute(f"DELETE FROM earlier WHERE epoch NOT IN ({marks})", tuple(accepted))  # noqa: S608
+            lost = self._db.execute(f"DELETE FROM entries WHERE epoch NOT IN ({marks})", tuple(accepted))  # noqa: S608
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return lost.rowcount
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     async def enrol(
         self,
@@ -136,19 +188,15 @@ class Directory:
             lambda: [self._text(p, b.unblinder, epoch) for p, b in zip(evaluated, blinded, strict=True)]
         )
         conflicts = 0
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._whole():
             for (person, _, mark), pseudonym in zip(batch, texts, strict=True):
                 holder = self.record(pseudonym)
                 if holder is not None and holder != person.key:
                     conflicts += 1
                     continue
-                self._db.execute("DELETE FROM entries WHERE record = ?", (person.key,))
+                for table in ("entries", "earlier"):
+                    self._db.execute(f"DELETE FROM {table} WHERE record = ?", (person.key,))  # noqa: S608
                 self._db.execute("INSERT INTO entries VALUES (?, ?, ?, ?)", (pseudonym, person.key, mark, epoch))
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
         return replace(
             state, enrolled=state.enrolled + len(batch) - conflicts, conflicts=state.conflicts + conflicts, epoch=epoch
         )

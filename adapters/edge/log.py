@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 
 _MEMBERS = frozenset(
-    {"request", "delivery", "exchange", "lines", "released", "missing", "surplus", "unresolved", "code", "ms"}
+    {"request", "delivery", "exchange", "lines", "released", "missing", "surplus", "unresolved", "code", "ms", "epoch"}
 )
 
 
 class EdgeLog:
-    """Appends to a file (mode 0600). `event` says what happened: `order`, `received`, `sent`, `fault`."""
+    """Appends to a file (mode 0600). `event` says what happened: `order`, `received`, `sent`, `followed`, `fault`."""
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600, exist_ok=True)

@@ -82,6 +82,14 @@ class GatewayPort(Protocol):
         """The blind door."""
         ...
 
+    async def epochs(self) -> tuple[int, ...]:
+        """The epochs of the department's open scope that are understood now, ascending."""
+        ...
+
+    async def convert(self, pseudonyms: Sequence[str], epoch: int, *, finished: bool) -> Sequence[str]:
+        """Pseudonyms of the open scope in another accepted epoch. finished: none is left after these."""
+        ...
+
     def inbox(self, *, wait: int, limit: int) -> AsyncIterator[Received]:
         """Envelopes for this party until a poll of `wait` seconds brings none; an unacknowledged one may come again."""
         ...

@@ -20,6 +20,7 @@ import uvicorn
 from adapters.base.source import Enrolment
 from adapters.edge import assembly, settings
 from adapters.edge.assembly import Edge
+from adapters.edge.following import Follower
 from adapters.edge.inbox import Inbox
 from adapters.edge.port import GatewayPort
 from adapters.edge.sdk import SdkGateway
@@ -43,6 +44,8 @@ async def serve(config: Path) -> None:
     if gateway is not None and edge.settings.gateway is not None and edge.settings.gateway.inbox:
         inbox = Inbox(gateway, edge.source, edge.directory, edge.log)
         taking.append(asyncio.create_task(inbox.run(stop)))
+    if gateway is not None:
+        taking.append(asyncio.create_task(Follower(gateway, edge.directory, edge.log).run(stop)))
     try:
         await _started(servers, serving)
         _say({"address": f"http://{edge.settings.host}:{edge.settings.port}", "request_log": str(edge.log.path)})
@@ -66,7 +69,10 @@ async def enrol(config: Path, grant: str | None) -> Enrolment:
     if gateway is None:
         raise GatewayFault("edge_settings", member="gateway")
     try:
-        return await edge.source.enrol(gateway.evaluate, grant, lambda state: _say(progress(state)))
+        enrolled = await edge.source.enrol(gateway.evaluate, grant, lambda state: _say(progress(state)))
+        # Names that were given while a rotation runs are of the older epoch until they have followed.
+        await Follower(gateway, edge.directory, edge.log).once()
+        return enrolled
     finally:
         await gateway.close()
         await edge.close()

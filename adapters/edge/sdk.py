@@ -41,6 +41,21 @@ class SdkGateway:
         except SdkError as error:
             raise translated(error) from None
 
+    async def epochs(self) -> tuple[int, ...]:
+        """Understood epochs of the open scope; none before the department's first name. Raises `GatewayError`."""
+        try:
+            told = await self._machine.epochs()
+        except SdkError as error:
+            raise translated(error) from None
+        return told["open"].accepted if "open" in told else ()
+
+    async def convert(self, pseudonyms: Sequence[str], epoch: int, *, finished: bool) -> Sequence[str]:
+        """Follow a rotation. Raises `GatewayError` with the gateway's code."""
+        try:
+            return await self._machine.convert(pseudonyms, epoch=epoch, finished=finished)
+        except SdkError as error:
+            raise translated(error) from None
+
     async def inbox(self, *, wait: int, limit: int) -> AsyncIterator[Received]:
         """Waiting envelopes, opened, until a poll brings none. Raises `GatewayError`."""
         try:

@@ -108,7 +108,7 @@ class MemoryRegister:
         found = {}
         for key in wanted.keys:
             if key in self.rows:
-                values = {"enrolled": True, "stage": "primary", "grade": f"{1 + int(key[1:]) % 6:02d}"}
+                values = {"enrolled": True, "stage": "primary", "grade": f"{1 + int(key[1:]) % 12:02d}"}
                 found[key] = Record(
                     key, HOME, date(2016, 5, 4), {n: v for n, v in values.items() if n in wanted.fields}
                 )
@@ -226,8 +226,10 @@ class World:
         """Skeletons of the log, oldest first, with these members."""
         from gateway.audit.reading import Question, page
 
+        found, after = [], None
         async with self.house.database.read() as reading:
-            found = await page(reading, Question(limit=1000))
+            while rows := await page(reading, Question(limit=1000, after=after)):
+                found, after = found + rows, rows[-1].index
         return [
             {"index": row.index, **row.skeleton}
             for row in reversed(found)
