@@ -34,12 +34,15 @@ async def serve(request: Request, route: str, handler: Handler, *, json_body: bo
     house: House = request.app.state.house
     patience: Patience = request.app.state.patience
     source = request.client.host if request.client else ""
+    credential = request.headers.get("authorization", "")
+    authenticated = json_body  # only signed routes take JSON; a public one proves nothing about whoever asks
     try:
         signed = await _arrived(request, patience, source, json_body=json_body)
         response = await handler(house, signed)
     except (NotAuthenticated, TurnedAway) as error:
         # Step (1) did not succeed: no entry, the minute's roll-up counts it.
-        patience.count(source)
+        authenticated = False
+        patience.count(source, credential)
         house.refusals.note(source, error.code, now=int(house.clock.now().timestamp()))
         response = refusal(error)
     except GatewayFault as error:
@@ -51,6 +54,8 @@ async def serve(request: Request, route: str, handler: Handler, *, json_body: bo
     except Exception as error:
         log.error("unexpected", route=route, exc_info=error)
         response = refusal(GatewayFault("audit_unavailable" if is_outage(error) else "internal"))
+    if authenticated and response.status_code < 500:
+        patience.welcome(credential)
     REQUESTS.labels(route, str(response.status_code)).inc()
     SECONDS.labels(route).observe(time.perf_counter() - started)
     return response
@@ -63,7 +68,7 @@ class TurnedAway(BadRequest):
 async def _arrived(request: Request, patience: Patience, source: str, *, json_body: bool) -> SignedRequest:
     """The request as it came. Raises `TurnedAway`, `NotAuthenticated`."""
     try:
-        patience.require(source)
+        patience.require(source, request.headers.get("authorization", ""))
         signed = SignedRequest(
             method=request.method,
             path=request.url.path,

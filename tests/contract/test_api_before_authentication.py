@@ -333,6 +333,27 @@ async def test_whoever_is_refused_too_often_waits_and_is_counted(walls):
     await counted(walls, token_missing=REFUSALS_A_MINUTE, rate_limited=1)
 
 
+async def test_whoever_was_authenticated_is_not_slowed_by_others_at_the_same_address(walls, ca):
+    body = canonical({"wait": 0, "limit": 1})
+    assert (await ca.post("/v1/inbox/take", body)).status_code == 200
+    for _ in range(REFUSALS_A_MINUTE):
+        await sent(walls, {"content-type": "application/json"})
+    refused(await sent(walls, {"content-type": "application/json"}), 429, "rate_limited")
+    assert (await ca.post("/v1/inbox/take", body)).status_code == 200
+    # The token alone is no pass: without its proof it is refused like anything else, and from then on slowed as well.
+    stolen = {"authorization": f"DPoP {ca.token}", "content-type": "application/json"}
+    refused(await sent(walls, stolen), 401, "proof_missing")
+    refused(await sent(walls, stolen), 429, "rate_limited")
+
+
+async def test_a_public_route_earns_nobody_a_pass(walls):
+    pass_ = {"authorization": "DPoP " + CANARY, "content-type": "application/json"}
+    assert (await walls.http.get("/readyz", headers=pass_)).status_code == 200
+    for _ in range(REFUSALS_A_MINUTE):
+        await sent(walls, {"content-type": "application/json"})
+    refused(await sent(walls, pass_), 429, "rate_limited")
+
+
 async def test_a_roll_up_that_could_not_be_written_is_written_later(walls, monkeypatch):
     await sent(walls, {"content-type": "application/json"})
     append = walls.house.log.append
