@@ -50,7 +50,10 @@ def translate_lines(
 def _name(ring: KeyRing, child: Child, target: Scope, called: str | None) -> str:
     if called is None:
         return name_for(ring, child, target)
-    return write_pseudonym(ring.translate([read_pseudonym(called, target)], target)[0])
+    known = read_pseudonym(called, target)
+    if known.epoch == ring.current_epoch(target):
+        return called.lower()  # Bech32m is written in lower case, whichever way it was sent
+    return write_pseudonym(ring.translate([known], target)[0])
 
 
 def cross_references(ring: KeyRing, line: Line, exchange: Exchange, target: Scope, holder: str) -> dict[str, str]:
