@@ -196,6 +196,11 @@ class DepartmentSource:
         await self._register.take(message)
         return Acknowledgement(message.delivery, "stored")
 
+    def is_about_children(self, exchange: str) -> bool:
+        """Whether an exchange's records are children's; True for one that is unknown here."""
+        known = self._exchanges.get(exchange)
+        return known is None or known.personal
+
     async def local_values(self, exchange: str, records: tuple[str, ...]) -> Mapping[str, Record]:
         """The department's own records in the catalogue's words, for a delivery that it sends itself.
 

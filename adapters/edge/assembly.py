@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from adapters.base import exchange_file, mapping
 from adapters.base.answering import DepartmentSource, Office
@@ -16,7 +17,16 @@ from adapters.base.mapping import LocalMapping
 from adapters.base.source import Register
 from adapters.directory import Directory
 from adapters.edge.log import EdgeLog
-from adapters.edge.settings import EdgeSettings, RestSource, SqlSource
+from adapters.edge.settings import EdgeSettings
+from adapters.edge.sources import (
+    DropSource,
+    FhirSource,
+    RestSource,
+    SftpSource,
+    SoapSource,
+    SqlSource,
+    VendorSource,
+)
 from gateway.domain.exchanges import Exchange
 from gateway.errors import GatewayFault
 
@@ -46,18 +56,24 @@ def assemble(settings: EdgeSettings) -> Edge:
     local = mapping.load(settings.mapping, exchanges)
     if local.department is not settings.party.department:
         raise mapping_refusal("another_department")
-    register = _register(settings, local)
+    log = EdgeLog(settings.log)
+    register = _register(settings, local, log)
     directory = Directory(settings.directory, settings.party.department)
     office = Office(settings.party, settings.region, settings.signing_key, settings.medical)
     source = DepartmentSource(office, exchanges=exchanges, mapping=local, register=register, directory=directory)
-    return Edge(settings, exchanges, local, register, directory, source, EdgeLog(settings.log))
+    return Edge(settings, exchanges, local, register, directory, source, log)
 
 
-def _register(settings: EdgeSettings, local: LocalMapping) -> Register:
+def _register(settings: EdgeSettings, local: LocalMapping, log: EdgeLog) -> Register:
+    """Each protocol's library is loaded only where it is spoken."""
     calls = Calls(settings.limits)
+
+    def refused(_file: str, code: str) -> None:
+        # A file's name may hold more than a log should.
+        log.note("fault", code=code)
+
     match settings.source:
         case SqlSource(url):
-            # Each protocol's library is loaded only where it is spoken.
             from adapters.civil_affairs.register import SqlRegister
 
             return SqlRegister(url, local, calls)
@@ -65,8 +81,42 @@ def _register(settings: EdgeSettings, local: LocalMapping) -> Register:
             from adapters.education.register import RestRegister
             from adapters.education.signature import AppKey
 
-            try:
-                key = AppKey(app_key, secret.read_bytes().strip())
-            except OSError:
-                raise GatewayFault("edge_settings", member="source.app_secret") from None
-            return RestRegister(base, key, local, calls)
+            return RestRegister(base, AppKey(app_key, _secret(secret, "app_secret")), local, calls)
+        case FhirSource(base, token):
+            from adapters.health.register import FhirRegister
+
+            return FhirRegister(base, _secret(token, "token").decode("ascii"), local, calls)
+        case SoapSource(address, token, wsdl):
+            from adapters.health.soap import SoapRegister
+
+            return SoapRegister(wsdl, address, _secret(token, "token").decode("ascii"), local, calls)
+        case VendorSource(base, token, _):
+            from adapters.youth_league.register import VendorRegister
+
+            return VendorRegister(base, _secret(token, "token").decode("ascii"), local, calls)
+        case SftpSource() as given:
+            from adapters.base.drop import template
+            from adapters.womens_federation.register import NightlyRegister
+            from adapters.womens_federation.sftp import Account
+
+            account = Account(
+                host=given.host,
+                port=given.port,
+                user=given.user,
+                host_key=_secret(given.host_key, "host_key").decode("ascii"),
+                key=given.key,
+                folder=given.folder,
+                seconds=settings.limits.seconds,
+            )
+            return NightlyRegister(account, template(given.template), given.store, local, calls, noted=refused)
+        case DropSource(folder, form, store):
+            from adapters.base.drop import DropRegister, template
+
+            return DropRegister(folder, template(form), store, local, noted=refused)
+
+
+def _secret(path: Path, member: str) -> bytes:
+    try:
+        return path.read_bytes().strip()
+    except OSError:
+        raise GatewayFault("edge_settings", member=f"source.{member}") from None

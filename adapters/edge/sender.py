@@ -89,17 +89,31 @@ class Sender:
             purpose=read.matched(wire["purpose"], read.TOKEN, "purpose"),
             door=door,
             recipient=read.party(wire["recipient"], "recipient"),
-            lines=tuple(self._line(key, values, region, found) for key, values, region in records),
+            lines=tuple(
+                self._line(key, values, region, found, child=self._source.is_about_children(exchange))
+                for key, values, region in records
+            ),
             key=read.matched(wire["key"], read.TOKEN, "key"),
             case=read.matched(wire["case"], read.TOKEN, "case") if "case" in wire else None,
             reason=read.text(wire["reason"], "reason") if "reason" in wire else None,
         )
 
     def _line(
-        self, key: str | None, values: dict[str, FieldValue] | None, region: str | None, found: Mapping[str, Record]
+        self,
+        key: str | None,
+        values: dict[str, FieldValue] | None,
+        region: str | None,
+        found: Mapping[str, Record],
+        *,
+        child: bool,
     ) -> SendingLine:
         if key is None:
             return SendingLine(None, values or {}, region or self._region)
+        if not child:
+            # A directory's record is no child's: it has a key of its own and no pseudonym.
+            if key not in found:
+                raise BadRequest("local_record_unknown")
+            return SendingLine(None, found[key].values, region or found[key].region[:6])
         subject = self._directory.pseudonym(key)
         record = found.get(key)
         if subject is None or (values is None and record is None):

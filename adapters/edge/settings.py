@@ -5,7 +5,7 @@ stand in files of their own, never in the settings.
 
     [edge]     organisation, department, region, port, exchanges, mapping, directory, signing_key, gateway_key (JWK of the gateway's
                order key); host = "127.0.0.1", medical = false, log = "edge.jsonl"
-    [source]   kind = "sql", url   |   kind = "rest", base, app_key, app_secret (file)
+    [source]   see `sources.py`
     [gateway]  client (the SDK's configuration file, whose `sender_key` is this edge's `signing_key`), inbox = true   (optional)
     [local]    port, token (file): the departmental system's own door, on loopback   (optional)
     [limits]   seconds, attempts, at_once, queue, failures, cool_off, max_bytes   (all optional)
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base.calls import Limits
+from adapters.edge.sources import Source
+from adapters.edge.sources import read as read_source
 from gateway.client.configuration import Configuration
 from gateway.client.configuration import load as load_client
 from gateway.domain.parties import Party
@@ -49,22 +51,6 @@ class LocalDoor:
 
 
 @dataclass(frozen=True, slots=True)
-class SqlSource:
-    """A register reached by a SQLAlchemy URL."""
-
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class RestSource:
-    """A register reached by REST; app_secret: a file."""
-
-    base: str
-    app_key: str
-    app_secret: Path
-
-
-@dataclass(frozen=True, slots=True)
 class EdgeSettings:
     """All of one edge. gateway: None for an edge that only answers orders."""
 
@@ -81,7 +67,7 @@ class EdgeSettings:
     gateway_key: VerifyKey
     gateway: GatewayAccess | None
     local: LocalDoor | None
-    source: SqlSource | RestSource
+    source: Source
     limits: Limits
 
 
@@ -113,7 +99,7 @@ def load(path: Path) -> EdgeSettings:
         gateway_key=_public_key(home / edge["gateway_key"]),
         gateway=_gateway(document["gateway"], home, party, signing_key) if "gateway" in document else None,
         local=_local(document["local"], home) if "local" in document else None,
-        source=_source(document["source"], home),
+        source=read_source(document["source"], home, _closed),
         limits=_limits(document.get("limits", {})),
     )
 
@@ -130,18 +116,6 @@ def _gateway(given: dict[str, Any], home: Path, party: Party, signing_key: Signi
 def _local(given: dict[str, Any], home: Path) -> LocalDoor:
     _closed(given, "local", {"port", "token"})
     return LocalDoor(int(given["port"]), home / given["token"])
-
-
-def _source(given: dict[str, Any], home: Path) -> SqlSource | RestSource:
-    match given.get("kind"):
-        case "sql":
-            _closed(given, "source", {"kind", "url"})
-            return SqlSource(given["url"])
-        case "rest":
-            _closed(given, "source", {"kind", "base", "app_key", "app_secret"})
-            return RestSource(given["base"], given["app_key"], home / given["app_secret"])
-        case _:
-            raise GatewayFault("edge_settings", member="source.kind")
 
 
 def _limits(given: dict[str, Any]) -> Limits:

@@ -112,7 +112,7 @@ async def test_refusals_are_problem_documents_that_echo_nothing(edge, players):
 async def test_health_and_description_name_the_catalogue_only(edge):
     said = httpx2.get(f"{edge.address}/describe", trust_env=False)
     assert said.json()["provides"] == {"X02": sorted(X02)}
-    assert said.json()["receives"] == ["X13", "X20"]
+    assert said.json()["receives"] == ["X09", "X10", "X13", "X16", "X18", "X19", "X20"]
     assert said.json()["enrolled"] > 900
     assert "xsbh" not in said.text
     assert httpx2.get(f"{edge.address}/health", trust_env=False).json() == {"ok": True}

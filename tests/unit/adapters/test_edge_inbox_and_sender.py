@@ -67,6 +67,9 @@ class Source:
         self.got.append(message)
         return Acknowledgement(message.delivery, "stored")
 
+    def is_about_children(self, exchange):
+        return exchange != "X16"
+
     async def local_values(self, exchange, records):
         return {"MZ1": Record("MZ1", "330106101201", None, {"plan_id": "FA1", "status": "active"})}
 
