@@ -34,6 +34,7 @@ from gateway.proofs.merkle import EMPTY_ROOT, CompactRange
 from gateway.proofs.notes import Signer
 from gateway.store import audit as store
 from gateway.store.audit import HeadRow, Opening
+from gateway.store.audit_drivers import durable, savepoint, short_write
 from gateway.store.database import Database, Writing
 from keys.buckets import BucketFile
 
@@ -115,7 +116,7 @@ class AuditLog:
         its signature differ), `log_step_back` (older than the high-water file: an old backup), `log_fork` (another past).
         """
         async with self.database.write() as writing:
-            if not await store.durable(writing):
+            if not await durable(writing):
                 raise GatewayFault("log_not_durable")
             empty = sign_checkpoint(Checkpoint(self.origin, 0, EMPTY_ROOT), self.signer)
             await store.create_head(writing, HeadRow(0, b"", 0, empty))
@@ -267,7 +268,7 @@ class AuditLog:
                 unclaimed.discard(one.proof_id)
             if one.effect is not None:
                 try:
-                    async with store.savepoint(writing):
+                    async with savepoint(writing):
                         changed = await one.effect(writing)
                     if changed is not None:
                         require_words(changed)
@@ -286,7 +287,7 @@ class AuditLog:
     def _transaction(self, batch: Sequence[_Submission]) -> AbstractAsyncContextManager[Writing]:
         """The ordinary unit of work, or the short one where nobody else has a part in the transaction."""
         alone = all(one.effect is None and one.within is None for one in batch)
-        return store.short_write(self.database) if alone else self.database.write()
+        return short_write(self.database) if alone else self.database.write()
 
     async def _build(self, writing: Writing, opening: Opening, alive: Sequence[_Submission]) -> Built:
         keys = {row.holder: row for row in opening.keys}

@@ -6,19 +6,14 @@ hops between event loop and driver cost more than the rows; the head moves only 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from sqlite3 import Connection
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from gateway.errors import GatewayFault
-from gateway.store.database import Database, Reading, Writing
-from gateway.store.near import NearConnection, rows_of
-
-Statement = tuple[str, Sequence[Any]]
+from gateway.store.audit_drivers import ShortWriting, Statement, is_sqlite, run
+from gateway.store.audit_drivers import fetch as fetch  # noqa: PLC0414  (for readers of these tables elsewhere)
+from gateway.store.database import Reading, Writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,34 +97,10 @@ _PUT_TILE = (
     "INSERT INTO audit_tiles (level, number, hashes) VALUES (?, ?, ?) "
     "ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"
 )
-# So many rows take milliseconds to write: then they are written in the driver's thread.
-_LONG_WRITING = 200
 _MOVE_HEAD = "UPDATE audit_head SET size = ?, hashes = ?, time_us = ?, checkpoint = ? WHERE id = 1 AND size = ?"
 
 
-@dataclass(frozen=True, slots=True)
-class ShortWriting(Writing):
-    """A SQLite transaction of one hop: reading happens on the spot, COMMIT goes with the writing of the batch.
-
-    It has a driver and no connection: only this module's functions can use it.
-    """
-
-    connection: AsyncConnection = field(init=False, repr=False)
-    driver: NearConnection
-
-
 # --- one batch ------------------------------------------------------------------------------------------------------
-
-
-def short_write(database: Database) -> AbstractAsyncContextManager[Writing]:
-    """A transaction for `open_batch`, `write_batch` and this module's readings alone. Where there is no short way it is `Database.write`."""
-    return _short(database) if type(database) is Database and database.is_sqlite else database.write()
-
-
-@asynccontextmanager
-async def _short(database: Database) -> AsyncIterator[Writing]:
-    async with database.bare_writer() as driver:
-        yield ShortWriting(driver)
 
 
 async def open_batch(
@@ -140,17 +111,14 @@ async def open_batch(
     The lock: SQLite took its write lock at BEGIN; PostgreSQL locks the head row here, and every later statement of this
     transaction sees what the batch before it committed.
     """
-    lock = "" if _sqlite(writing) else " FOR UPDATE"
+    lock = "" if is_sqlite(writing) else " FOR UPDATE"
     statements: list[Statement] = [(_HEAD + lock, ())]
-    if isinstance(writing, ShortWriting):
+    if isinstance(writing, ShortWriting) and is_sqlite(writing):
         await writing.driver.take_lock()
     if proofs:
-        values = ", ".join(["(?, ?)"] * len(proofs))
-        arguments = [part for proof in proofs for part in (proof, proofs_until)]
-        claim = f"INSERT INTO proof_jti (jti, expires_at) VALUES {values} ON CONFLICT DO NOTHING RETURNING jti"  # noqa: S608
-        statements.append((claim, arguments))
+        statements.append(_claim_statement(proofs, proofs_until, sqlite=is_sqlite(writing)))
     if holders:
-        statements.append(_keys_statement(holders))
+        statements.append(_keys_statement(holders, sqlite=is_sqlite(writing)))
     answers = await fetch(writing, statements)
     head = answers.pop(0)
     fresh = frozenset(str(row[0]) for row in answers.pop(0)) if proofs else frozenset()
@@ -160,28 +128,13 @@ async def open_batch(
 
 async def current_keys(reading: Reading, holders: Sequence[bytes]) -> list[KeyRow]:
     """The current generation of each holder that has one."""
-    (rows,) = await fetch(reading, [_keys_statement(holders)])
+    (rows,) = await fetch(reading, [_keys_statement(holders, sqlite=is_sqlite(reading))])
     return [key_row(row) for row in rows]
 
 
 async def release_proofs(writing: Writing, proofs: Sequence[str]) -> None:
     """Give back proofs whose submission failed, so that its denial can be recorded under the same proof."""
     await run(writing, [("DELETE FROM proof_jti WHERE jti = ?", [(proof,) for proof in proofs])])
-
-
-@asynccontextmanager
-async def savepoint(writing: Writing) -> AsyncIterator[None]:
-    """What fails inside leaves nothing. Said to the driver, because SQLAlchemy's own takes as long as a small effect."""
-    driver = await _driver(writing)
-    say = (lambda sql: driver.near(lambda connection: connection.execute(sql))) if _sqlite(writing) else driver.execute
-    await say("SAVEPOINT of_one")
-    try:
-        yield
-    except BaseException:
-        await say("ROLLBACK TO SAVEPOINT of_one")
-        await say("RELEASE SAVEPOINT of_one")
-        raise
-    await say("RELEASE SAVEPOINT of_one")
 
 
 async def write_batch(writing: Writing, rows: BatchRows) -> None:
@@ -349,81 +302,24 @@ async def rollups(reading: Reading, first_hour: int, last_hour: int) -> list[tup
     return [(int(hour), str(facets), int(count)) for hour, facets, count in rows]
 
 
-# --- the drivers ----------------------------------------------------------------------------------------------------
-
-
-async def durable(reading: Reading) -> bool:
-    """Whether a commit that returned is on disk: SQLite `synchronous` FULL or more, PostgreSQL `synchronous_commit` on."""
-    if _sqlite(reading):
-        (rows,) = await fetch(reading, [("PRAGMA synchronous", ())])
-        return int(rows[0][0]) >= 2  # 2 is FULL
-    answers = await fetch(reading, [("SHOW synchronous_commit", ()), ("SHOW fsync", ())])
-    return answers[0][0][0] not in ("off", "local") and answers[1][0][0] == "on"
-
-
-def _sqlite(reading: Reading) -> bool:
-    return isinstance(reading, ShortWriting) or reading.connection.dialect.name == "sqlite"
-
-
-async def _driver(reading: Reading) -> Any:
-    if isinstance(reading, ShortWriting):
-        return reading.driver
-    return (await reading.connection.get_raw_connection()).driver_connection
-
-
-async def fetch(reading: Reading, statements: Sequence[Statement]) -> list[list[Any]]:
-    """Run statements and give each one's rows."""
-    driver = await _driver(reading)
-    if _sqlite(reading):
-        return list(await driver.near(lambda connection: rows_of(connection, statements)))
-    answers: list[list[Any]] = []
-    async with driver.cursor(binary=True) as cursor:
-        for sql, arguments in statements:
-            await cursor.execute(_psycopg(sql), tuple(arguments))
-            answers.append(await cursor.fetchall())
-    return answers
-
-
-async def run(writing: Writing, statements: Sequence[Statement], *, last: Statement | None = None) -> int:
-    """Run each statement for its rows, then `last` once; the number of rows that `last` changed."""
-    driver = await _driver(writing)
-    busy = [(sql, rows) for sql, rows in statements if rows]
-    if _sqlite(writing):
-        commits = last is not None and isinstance(writing, ShortWriting)
-
-        def work(connection: Connection) -> int:
-            for sql, rows in busy:
-                connection.executemany(sql, rows)
-            changed = int(connection.execute(*last).rowcount) if last else 0
-            if commits and changed == 1:
-                # Up to here nothing of the batch is durable; when COMMIT returns, all of it is.
-                connection.execute("COMMIT")
-            return changed
-
-        long = commits or sum(len(rows) for _, rows in busy) > _LONG_WRITING
-        return int(await (driver.far(work) if long else driver.near(work)))
-    async with driver.cursor(binary=True) as cursor:
-        for sql, rows in busy:
-            await cursor.executemany(_psycopg(sql), rows)
-        if last:
-            await cursor.execute(_psycopg(last[0]), tuple(last[1]))
-            return int(cursor.rowcount)
-    return 0
-
-
-def _psycopg(sql: str) -> str:
-    return sql.replace("%", "%%").replace("?", "%s")
-
-
 def _marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _keys_statement(holders: Sequence[bytes]) -> Statement:
-    return (
-        f"SELECT {KEY_COLUMNS} FROM audit_keys WHERE holder IN ({_marks(holders)}) AND current = ?",  # noqa: S608
-        (*holders, True),
-    )
+def _keys_statement(holders: Sequence[bytes], *, sqlite: bool) -> Statement:
+    select = f"SELECT {KEY_COLUMNS} FROM audit_keys WHERE current = ? AND holder "  # noqa: S608
+    if sqlite:
+        return select + f"IN ({_marks(holders)})", (True, *holders)
+    return select + "= ANY(?::bytea[])", (True, list(holders))
+
+
+def _claim_statement(proofs: Sequence[str], until: int, *, sqlite: bool) -> Statement:
+    """Claims the proofs and gives back those that were new."""
+    insert, rest = "INSERT INTO proof_jti (jti, expires_at) ", " ON CONFLICT DO NOTHING RETURNING jti"
+    if sqlite:
+        values = ", ".join(["(?, ?)"] * len(proofs))
+        return f"{insert}VALUES {values}{rest}", [part for proof in proofs for part in (proof, until)]
+    return f"{insert}SELECT unnest(?::text[]), ?{rest}", (list(proofs), until)
 
 
 def _plain(row: Sequence[Any]) -> tuple[Any, ...]:

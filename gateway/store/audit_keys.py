@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.store.audit import KEY_COLUMNS, KeyRow, fetch, key_row, run
+from gateway.store.audit import KEY_COLUMNS, KeyRow, key_row
+from gateway.store.audit_drivers import fetch, run
 from gateway.store.database import Reading, Writing
 
 

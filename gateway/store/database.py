@@ -111,11 +111,13 @@ class Database:
             yield Writing(standing)
 
     @asynccontextmanager
-    async def bare_writer(self) -> AsyncIterator[NearConnection]:
-        """SQLite's driver itself, for a caller who begins and commits in its own statements. What is open at the end goes."""
-        async with self._turn_of_writer() as standing:
-            driver = (await standing.get_raw_connection()).driver_connection
-            assert isinstance(driver, NearConnection)
+    async def bare_writer(self) -> AsyncIterator[Any]:
+        """The driver itself (`NearConnection` or psycopg's), for a caller who begins and commits in its own statements.
+
+        What is still open at the end is rolled back.
+        """
+        async with self._turn_of_writer() if self.is_sqlite else self._writer.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
                 yield driver
             finally:
