@@ -144,6 +144,7 @@ class ConsentBody(Strict):
 
     subject: SubjectBody
     statement: Statement
+    approvals: Annotated[list[Statement], Field(min_length=2, max_length=4)] | None = None
 
 
 class WithdrawalBody(Strict):
@@ -339,7 +340,7 @@ def person_statement(raw: bytes) -> str:
 def consent_request(raw: bytes) -> r.ConsentRequest:
     """`POST /v1/consents`."""
     body = parse(ConsentBody, raw)
-    return r.ConsentRequest(subject=_one_subject(body.subject), statement=body.statement)
+    return r.ConsentRequest(_one_subject(body.subject), body.statement, tuple(body.approvals or ()))
 
 
 def withdrawal_request(raw: bytes) -> r.WithdrawalRequest:

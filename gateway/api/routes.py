@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from gateway.api import bodies as b
-from gateway.api import naming
+from gateway.api import naming, wishes
 from gateway.api.door import answer, described, refusal, serve
 from gateway.errors import BadRequest
 from gateway.flows import (
@@ -108,6 +108,7 @@ def _read(path: str, summary: str, flow: Flow) -> None:
 _read("/v1/deliveries", "What became of my deliveries", acknowledge.deliveries_of)
 _read("/v1/reviews", "Open reviews of my department", reviews.waiting)
 naming.add_routes(_write, _read)
+wishes.add_routes(_write, _read)
 _read("/v1/crypto/suites", "Algorithms and their self-tests", inspections.suites)
 
 

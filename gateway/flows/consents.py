@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from gateway.consent import book as consent_book
+from gateway.consent.approvals import ApprovalClaims
 from gateway.consent.artefact import read_artefact
 from gateway.domain.parties import Caller
 from gateway.domain.subjects import Child
-from gateway.domain.vocabulary import EntryKind
+from gateway.domain.vocabulary import Department, EntryKind
 from gateway.errors import BadRequest, Denied
 from gateway.flows.calendar_days import DAYS
 from gateway.flows.cases import own_reference
@@ -17,11 +19,28 @@ from gateway.flows.deliver import own_pseudonym
 from gateway.flows.house import House
 from gateway.flows.query import Answer
 from gateway.flows.recognise import recognise
-from gateway.flows.requests import ConsentRequest, SignedRequest, WithdrawalRequest
-from gateway.identity.approvals import verify_consent
+from gateway.flows.requests import ConsentRequest, SignedRequest, SubjectRequest, WithdrawalRequest
+from gateway.identity.approvals import verify_approval, verify_consent
 from gateway.store.basis import record_of
 from gateway.store.basis_lists import consent_of
 from gateway.store.database import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalRequest:
+    """`POST /v1/consents/refuse`: guardian or child said no."""
+
+    subject: SubjectRequest
+    exchange: str
+    recipients: frozenset[Department]
+
+
+@dataclass(frozen=True, slots=True)
+class GuardianRequest:
+    """`POST /v1/guardians/revoke`. guardian: the opaque word under which the consents name him."""
+
+    subject: SubjectRequest
+    guardian: str
 
 
 async def give(house: House, signed: SignedRequest, read: Callable[[bytes], ConsentRequest]) -> Answer:
@@ -37,7 +56,14 @@ async def give(house: House, signed: SignedRequest, read: Callable[[bytes], Cons
         if exchange is None:
             raise BadRequest("exchange_unknown")
         given = consent_book.give(
-            caller, recognised.subject, claims, exchange, now=now, days=DAYS, refer=house.ring_refer
+            caller,
+            recognised.subject,
+            claims,
+            exchange,
+            now=now,
+            days=DAYS,
+            refer=house.ring_refer,
+            approvals=[_signed(house, text) for text in request.approvals],
         )
         return Made(
             given,
@@ -45,6 +71,7 @@ async def give(house: House, signed: SignedRequest, read: Callable[[bytes], Cons
                 "consent": own_reference(house, caller, "consent", given.record_id),
                 "state": str(given.draft.detail["state"]),
             },
+            recognised.assisted,
         )
 
     return await change(house, signed, read, make, kind=EntryKind.CONSENT_GIVEN)
@@ -70,3 +97,38 @@ async def withdraw(house: House, signed: SignedRequest, read: Callable[[bytes], 
         return Made(withdrawn, {"consent": request.consent, "state": "withdrawn"})
 
     return await change(house, signed, read, make, kind=EntryKind.CONSENT_WITHDRAWN)
+
+
+async def refuse(house: House, signed: SignedRequest, read: Callable[[bytes], RefusalRequest]) -> Answer:
+    """Record a refusal: nobody asks for the same for 90 days, and nothing that needs no consent changes."""
+
+    async def make(caller: Caller, request: RefusalRequest, reading: Reading) -> Made:
+        exchange = house.catalogue.exchanges.get(request.exchange)
+        if exchange is None:
+            raise BadRequest("exchange_unknown")
+        recognised = await recognise(house.ring, caller, None, request.subject, reading)
+        assert isinstance(recognised.subject, Child)
+        refused = consent_book.refuse(caller, recognised.subject, exchange, request.recipients, now=house.clock.now())
+        return Made(refused, {"exchange": exchange.id, "state": "refused"})
+
+    return await change(house, signed, read, make, kind=EntryKind.CONSENT_REFUSED)
+
+
+async def revoke_guardian(house: House, signed: SignedRequest, read: Callable[[bytes], GuardianRequest]) -> Answer:
+    """A guardian's authority ended. Civil affairs alone records it, on a court's order (民法典 36, 未保法 94, 108)."""
+
+    async def make(caller: Caller, request: GuardianRequest, reading: Reading) -> Made:
+        if caller.party.department is not Department.CIVIL_AFFAIRS:
+            raise Denied("guardian_authority")
+        recognised = await recognise(house.ring, caller, None, request.subject, reading)
+        assert isinstance(recognised.subject, Child)
+        revoked = consent_book.revoke_guardian(caller, recognised.subject, request.guardian, now=house.clock.now())
+        return Made(revoked, {"state": "revoked"})
+
+    return await change(house, signed, read, make, kind=EntryKind.CONSENT_WITHDRAWN)
+
+
+def _signed(house: House, text: str) -> ApprovalClaims:
+    """An approver's word, its signature verified now; what it is about, and whether it counts, the consent book decides."""
+    verified = verify_approval(text, snapshot=house.registry.current, now=int(house.clock.now().timestamp()))
+    return ApprovalClaims(verified.approver, verified.subject, verified.digest, text)

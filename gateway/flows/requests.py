@@ -103,10 +103,13 @@ class CaseRequest:
 
 @dataclass(frozen=True, slots=True)
 class ConsentRequest:
-    """`POST /v1/consents`: the child, and the officer's signed statement of everything else."""
+    """`POST /v1/consents`: the child, and the officer's signed statement of everything else. approvals: two, where civil affairs
+    is the guardian.
+    """
 
     subject: SubjectRequest
     statement: str = field(repr=False)
+    approvals: tuple[str, ...] = field(repr=False, default=())
 
 
 @dataclass(frozen=True, slots=True)
