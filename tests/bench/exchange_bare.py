@@ -1,0 +1,27 @@
+"""The peer of the exchange benchmark: a bare FastAPI route that fetches the record over the same client library."""
+
+import sys
+
+import httpx2
+import uvicorn
+from fastapi import FastAPI, Request, Response
+
+
+def main() -> None:
+    port, provider = int(sys.argv[1]), sys.argv[2]
+    app = FastAPI(docs_url=None, redoc_url=None)
+    client = httpx2.AsyncClient(
+        trust_env=False, limits=httpx2.Limits(max_connections=128, max_keepalive_connections=64)
+    )
+
+    @app.post("/v1/query")
+    async def query(request: Request) -> Response:
+        await request.json()
+        answer = await client.get(f"{provider}/record")
+        return Response(answer.content, media_type="application/json")
+
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
+
+
+if __name__ == "__main__":
+    main()
