@@ -41,11 +41,12 @@ class Outbound:
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
-    """A send permit. lines: line number -> grants. denied: line number -> code."""
+    """A send permit. lines: line number -> grants. withheld: line number -> field -> code. denied: line number -> code."""
 
     permit: str
     recipient_key: SealingKey
     lines: Mapping[int, Mapping[str, Obligation]]
+    withheld: Mapping[int, Mapping[str, str]]
     denied: Mapping[int, str]
 
 
@@ -95,10 +96,13 @@ def send(
     lines: list[Line] = []
     withheld: dict[int, Mapping[str, str]] = {}
     today = clock.now().astimezone(SHANGHAI).date()
-    for number, grants in permitted.lines.items():
+    for number, grants in sorted(permitted.lines.items()):
         record, subject = records[number - 1], subjects[number - 1]
         reduced = Reducer(definition, grants, medical=medical, today=today).reduce(record.values)
-        withheld[number] = reduced.withheld
+        kept_back = permitted.withheld[number]
+        withheld[number] = {name: kept_back[name] for name in record.values if name in kept_back} | dict(
+            reduced.withheld
+        )
         info = SealInfo(
             request=permitted.permit,
             line=number,
@@ -174,6 +178,7 @@ def _read_permit(document: Mapping[str, Any], recipient: Party, count: int) -> P
     if key.party != recipient or key.kid != key_id(key.suite, key.public_key):
         raise AnswerRejected("answer_other")
     lines: dict[int, Mapping[str, Obligation]] = {}
+    withheld: dict[int, Mapping[str, str]] = {}
     denied: dict[int, str] = {}
     for name, line in document["lines"].items():
         number = int(name)
@@ -183,4 +188,5 @@ def _read_permit(document: Mapping[str, Any], recipient: Party, count: int) -> P
             denied[number] = str(line["denied"])
         else:
             lines[number] = by_field(line["grants"], "grants", obligation_from_wire)
-    return Permitted(text(document["permit"], "permit"), key, lines, denied)
+            withheld[number] = by_field(line["withheld"], "withheld", str)
+    return Permitted(text(document["permit"], "permit"), key, lines, withheld, denied)

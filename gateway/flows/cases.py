@@ -39,7 +39,8 @@ async def open_case(house: House, signed: SignedRequest, read: Callable[[bytes],
             days=DAYS,
             refer=house.ring_refer,
         )
-        return Made(opened, {"case": own_reference(house, caller, "case", opened.record_id)})
+        reference = own_reference(house, caller, "case", opened.record_id)
+        return Made(opened, {"case": reference}, recognised.assisted)
 
     return await change(house, signed, read, make, kind=EntryKind.CASE_OPENED)
 

@@ -25,10 +25,14 @@ Request = TypeVar("Request")
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A change ready to be recorded, and what the caller hears of it (references of its own scope only)."""
+    """A change ready to be recorded, and what the caller hears of it (references of its own scope only).
+
+    assisted: whether the child was named by an identifier in the body.
+    """
 
     change: Change
     answer: dict[str, str]
+    assisted: bool = False
 
 
 async def change(
@@ -49,6 +53,7 @@ async def change(
         async with recorded(house.log, account):
             made = await make(authenticated.caller, read(signed.body), reading)
             account.adopt(made.change.draft)
+            account.assisted = made.assisted
     async with recorded(house.log, account):
         body = canonical(made.answer)
         receipt = await house.log.append(

@@ -73,15 +73,22 @@ async def send_permit(house: House, signed: SignedRequest, read: Callable[[bytes
 
 
 def note_decision(account: Account, decision: SendDecision) -> None:
-    """The children whose histories the entry joins, and what was refused."""
+    """The children whose histories the entry joins, to whom, by which rules, on which basis, and what was refused."""
     account.children = tuple(dict.fromkeys(line.child for line in decision.lines if line.child))
     account.assisted = any(line.assisted for line in decision.lines)
     refused = sorted({line.denied for line in decision.lines if line.denied})
     if refused:
         account.references["refused"] = refused
-    for line in decision.lines:
-        if line.permit:
-            account.references.update({f"basis_{kind}": name for kind, name in line.permit.basis.references})
+    account.references["recipient"] = decision.recipient_key.party.text
+    permits = [line.permit for line in decision.lines if line.permit]
+    if permits:
+        rules = {rule for permit in permits for allowed in permit.rules.values() for rule in allowed}
+        account.references["rules"] = sorted(rules)
+    basis: dict[str, set[str]] = {}
+    for permit in permits:
+        for kind, name in permit.basis.references:
+            basis.setdefault(f"basis_{kind}", set()).add(name)
+    account.references.update({kind: sorted(names) for kind, names in basis.items()})
 
 
 def write_permit(decision: SendDecision, permit_id: str, expires: int) -> bytes:

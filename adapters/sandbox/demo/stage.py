@@ -23,6 +23,7 @@ from typing import Any, Self
 import httpx2
 
 from adapters.sandbox import civil_affairs_system, education_system
+from adapters.sandbox.cast import cast
 from adapters.sandbox.demo import recorder, site
 from adapters.sandbox.population import Population, build
 from adapters.sandbox.processes import Running, free_port, launch
@@ -110,6 +111,7 @@ def build_stage(folder: Path, children: int, progress: Progress) -> Stage:
     folder.mkdir(parents=True)
     progress("population", 0, children)
     population = build(children)
+    cast(population)  # a population without the story's roles is refused before anything is set up
     progress("population", children, children)
     school = next(s for s in population.schools if s.county == site.HOME and s.stage == "3")
     stage = Stage(folder, population, site.found(folder / "bodies", school))

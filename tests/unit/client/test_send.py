@@ -116,7 +116,7 @@ def test_where_every_child_is_denied_nothing_is_handed_in(sender: Desk) -> None:
 
 def test_a_value_that_is_not_in_its_form_is_told_and_does_not_go(sender: Desk) -> None:
     sent = send(sender, outbound({**VALUES, "guardian_contacted": "perhaps"}, pseudonym="edo1qqq"))
-    assert sent.withheld == {1: {"guardian_contacted": "value_invalid"}}
+    assert sent.withheld == {1: {"school_contact": "rule_denied", "guardian_contacted": "value_invalid"}}
     assert "guardian_contacted" not in handed_in(sender).lines[0].values
 
 
