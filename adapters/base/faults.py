@@ -49,6 +49,8 @@ CODES: Mapping[str, Said] = MappingProxyType(
         "local_request_invalid": Said(400, "本地发送请求格式有误", "the local send request is malformed"),
         "local_record_unknown": Said(404, "本部门没有该记录", "this department has no such record"),
         "local_all_denied": Said(403, "每一行均被拒绝，未发送", "every line was denied; nothing was sent"),
+        "local_key_reused": Said(409, "该键已用于另一内容", "the key was used for another content"),
+        "spool_full": Said(503, "待发队列已满，请稍后重试", "the queue of what is to be sent is full"),
         "field_unmapped": Said(500, "收件方未映射该字段", "the recipient maps no such field"),
         "gateway_unreachable": Said(503, "网关暂不可达", "the gateway cannot be reached"),
         "edge_fault": Said(500, "前置机处理失败", "the edge failed"),

@@ -29,6 +29,9 @@ class Inbox:
         self._source = source
         self._directory = directory
         self._log = log
+        self.idle = asyncio.Event()
+        """Set unless an envelope is between the gateway and the departmental system just now."""
+        self.idle.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take and hand over until told to stop."""
@@ -55,8 +58,12 @@ class Inbox:
             if received.delivery in failed:
                 # It came again within the round: everything else has been offered, so pause before the next.
                 break
-            if not await self._hand_over(received):
-                failed.add(received.delivery)
+            self.idle.clear()
+            try:
+                if not await self._hand_over(received):
+                    failed.add(received.delivery)
+            finally:
+                self.idle.set()
         return not failed
 
     async def _hand_over(self, received: Received) -> bool:

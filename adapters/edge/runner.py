@@ -7,13 +7,14 @@ then the process ends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import uvicorn
 
@@ -24,9 +25,15 @@ from adapters.edge.following import Follower
 from adapters.edge.inbox import Inbox
 from adapters.edge.port import GatewayPort
 from adapters.edge.sdk import SdkGateway
-from adapters.edge.sender import Sender, build_local_app
+from adapters.edge.sender import Sender, Webhook, build_local_app
 from adapters.edge.service import OrderDoor, build_app
-from gateway.errors import GatewayFault
+from adapters.edge.sources import VendorSource
+from adapters.edge.spool import Spool
+from gateway.errors import GatewayError, GatewayFault
+
+DRAIN = 10.0
+"""Seconds that an envelope under way may take at the end; a later one is not acknowledged and comes again."""
+COLLECT_EVERY = 300.0
 
 
 async def serve(config: Path) -> None:
@@ -34,16 +41,23 @@ async def serve(config: Path) -> None:
     edge = assembly.assemble(settings.load(config))
     gateway = _gateway(edge)
     servers = [_server(_app(edge), edge.settings.host, edge.settings.port)]
+    sender: Sender | None = None
     if edge.settings.local is not None and gateway is not None:
-        servers.append(_server(_local_app(edge, gateway), "127.0.0.1", edge.settings.local.port))
+        sender = _sender(edge, gateway)
+        servers.append(_server(build_local_app(sender, _webhook(edge)), "127.0.0.1", edge.settings.local.port))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     serving = [asyncio.create_task(server.serve()) for server in servers]
     taking: list[asyncio.Task[None]] = []
+    inbox: Inbox | None = None
     if gateway is not None and edge.settings.gateway is not None and edge.settings.gateway.inbox:
         inbox = Inbox(gateway, edge.source, edge.directory, edge.log)
         taking.append(asyncio.create_task(inbox.run(stop)))
+    if sender is not None:
+        taking.append(asyncio.create_task(sender.run(stop)))
+    if isinstance(edge.register, Collecting):
+        taking.append(asyncio.create_task(_collect(edge, edge.register, stop)))
     if gateway is not None:
         taking.append(asyncio.create_task(Follower(gateway, edge.directory, edge.log).run(stop)))
     try:
@@ -51,11 +65,9 @@ async def serve(config: Path) -> None:
         _say({"address": f"http://{edge.settings.host}:{edge.settings.port}", "request_log": str(edge.log.path)})
         await stop.wait()
     finally:
-        for task in taking:
-            # An envelope under way is not acknowledged and comes again.
-            task.cancel()
         for server in servers:
             server.should_exit = True
+        await _drained(inbox, taking)
         await asyncio.gather(*serving, *taking, return_exceptions=True)
         if gateway is not None:
             await gateway.close()
@@ -94,15 +106,62 @@ def _app(edge: Edge) -> Any:
     return build_app(OrderDoor(edge.source, edge.settings.gateway_key, log=edge.log), edge.source)
 
 
-def _local_app(edge: Edge, gateway: GatewayPort) -> Any:
+def _sender(edge: Edge, gateway: GatewayPort) -> Sender:
     local = edge.settings.local
     assert local is not None
     try:
         token = local.token.read_bytes().strip()
     except OSError:
         raise GatewayFault("edge_settings", member="local.token") from None
-    sender = Sender(gateway, edge.source, edge.directory, region=edge.settings.region[:6], token=token, log=edge.log)
-    return build_local_app(sender)
+    return Sender(
+        gateway,
+        edge.source,
+        edge.directory,
+        region=edge.settings.region[:6],
+        token=token,
+        log=edge.log,
+        spool=Spool(edge.settings.directory.with_name("spool.sqlite")),
+    )
+
+
+def _webhook(edge: Edge) -> Webhook | None:
+    source = edge.settings.source
+    if not isinstance(source, VendorSource) or source.webhook_secret is None:
+        return None
+    from adapters.youth_league.webhook import Webhook as VendorWebhook
+
+    try:
+        return VendorWebhook(source.webhook_secret.read_bytes().strip())
+    except OSError:
+        raise GatewayFault("edge_settings", member="source.webhook_secret") from None
+
+
+@runtime_checkable
+class Collecting(Protocol):
+    """A register whose rows come in files, which have to be fetched now and then."""
+
+    async def collect(self) -> int:
+        """Land what is new; how many rows. Raises `ProviderFault`."""
+        ...
+
+
+async def _collect(edge: Edge, register: Collecting, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await register.collect()
+        except GatewayError as error:
+            edge.log.note("fault", code=error.code)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), COLLECT_EVERY)
+
+
+async def _drained(inbox: Inbox | None, taking: list[asyncio.Task[None]]) -> None:
+    """End the loops: an envelope that is being handed over is finished and acknowledged first, if it takes no longer than `DRAIN`."""
+    if inbox is not None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(inbox.idle.wait(), DRAIN)
+    for task in taking:
+        task.cancel()
 
 
 def _server(app: Any, host: str, port: int) -> uvicorn.Server:
