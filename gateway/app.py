@@ -24,6 +24,7 @@ from gateway.api.description import describe
 from gateway.api.patience import Patience
 from gateway.api.problems import sentences
 from gateway.api.routes import not_found, not_of_the_form, router
+from gateway.audit.erasure import settle as settle_erasures
 from gateway.audit.highwater import HighWater
 from gateway.audit.histories import Escrow
 from gateway.audit.log import AuditLog
@@ -50,6 +51,7 @@ from keys.sealed_bytes import seal_bytes
 from keys.sealing_keys import sealing_key
 from keys.selftest import run as run_selftest
 from keys.signing import SigningKey
+from keys.solitude import present
 from policies.book import PolicyBook
 
 UPKEEP_SECONDS = 5.0
@@ -120,6 +122,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
     clock = SystemClock()
     root = open_root(settings)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(present(settings.data / "keys"))
         database = Database(settings.database_url)
         stack.push_async_callback(database.close)
         await database.create_schema()
@@ -138,6 +141,7 @@ async def opened(settings: Settings) -> AsyncIterator[House]:
         )
         await audit.start()
         stack.push_async_callback(audit.close)
+        await settle_erasures(audit)
         order_key = signing_key(settings, root, "order")
         edges = RemoteEdges(order_key, timeout=settings.order_timeout)
         stack.push_async_callback(edges.close)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from gateway.errors import GatewayFault
 from keys.aead import KEY_BYTES, aead_open, aead_seal, random_key
+from keys.ceremony import Ceremony, split
 from keys.durable import create, read_private
 
 # RFC 9106 section 4, second recommended choice: 64 MiB, three passes, four lanes.
@@ -71,6 +72,10 @@ class LocalRootKey:
     def unwrap(self, wrapped: bytes, *, binding: bytes) -> bytes:
         """See `RootKey.unwrap`."""
         return aead_open(self._root, wrapped, binding)
+
+    def split(self) -> Ceremony:
+        """The root in five shares, any three of which recover it; the one way in which its bytes leave this object."""
+        return split(self._root)
 
     def __repr__(self) -> str:
         return f"LocalRootKey({self.provider})"
