@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gateway.audit import log as audit_log
 from gateway.errors import GatewayFault
 from gateway.store import audit as store
 from tests.contract.api_house import CANARY, WARNING, api_house, listen, refused
@@ -65,7 +66,7 @@ def no_writes(monkeypatch, walls):
         raise sqlite3.OperationalError(f"attempt to write a readonly database {CANARY}")
 
     monkeypatch.setattr(type(walls.house.database), "write", gone)
-    monkeypatch.setattr(store, "short_write", gone)
+    monkeypatch.setattr(audit_log, "short_write", gone)
 
 
 def database_gone(monkeypatch, walls):
