@@ -10,13 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.console.languages import Tongue
+from gateway.domain.vocabulary import EntryKind
 
 _ASKED = {
-    "zh": "{time}，{asker}经{door}以“{purpose}”为由，向{provider}{kind}“{exchange}”：{outcome}。",
-    "en": "{time}: {asker}, by the {door}, for “{purpose}”, {kind} of “{exchange}” with {provider}: {outcome}.",
+    "zh": "{asker}经{door}、以“{purpose}”为由，向{provider}查询“{exchange}”：{outcome}。",
+    "en": "{asker} queried “{exchange}” of {provider} by the {door}, for “{purpose}”: {outcome}.",
 }
-_ABOUT = {"zh": "{time}，{kind}（{exchange}）：{outcome}。", "en": "{time}: {kind} ({exchange}): {outcome}."}
-_OWN = {"zh": "{time}，{kind}：{outcome}。", "en": "{time}: {kind}: {outcome}."}
+_SENT = {
+    "zh": "{asker}经{door}、以“{purpose}”为由，办理“{exchange}”（提供方：{provider}；环节：{kind}）：{outcome}。",
+    "en": "{asker}, by the {door}, for “{purpose}”: “{exchange}” (provider: {provider}; step: {kind}): {outcome}.",
+}
+_ABOUT = {"zh": "{kind}（{exchange}）：{outcome}。", "en": "{kind} ({exchange}): {outcome}."}
+_OWN = {"zh": "{kind}：{outcome}。", "en": "{kind}: {outcome}."}
 _BY = {"zh": "由{asker}发起。", "en": "Begun by {asker}."}
 _BECAUSE = {"zh": "代码 {code}。", "en": "Code {code}."}
 _SIGHTED = {"zh": "答复经网关可见（内嵌适配器）。", "en": "The gateway saw the answer (embedded adapter)."}
@@ -28,7 +33,6 @@ def sentence(tongue: Tongue, skeleton: Mapping[str, Any], exchanges: Mapping[str
     """One or a few sentences about an entry."""
     language = tongue.language
     words = {
-        "time": tongue.time(int(skeleton["t"]) / 1_000_000),
         "kind": tongue.word("kind", skeleton["kind"]),
         "outcome": tongue.word("outcome", skeleton["outcome"]),
         "asker": tongue.word("department", skeleton.get("from", "")),
@@ -39,14 +43,15 @@ def sentence(tongue: Tongue, skeleton: Mapping[str, Any], exchanges: Mapping[str
         "code": str(skeleton.get("code", "")),
     }
     if all(skeleton.get(name) for name in ("exchange", "from", "to", "door", "purpose")):
-        parts = [_ASKED[language]]
+        parts = [(_ASKED if skeleton["kind"] == EntryKind.QUERY else _SENT)[language]]
     else:
         parts = [_ABOUT[language] if skeleton.get("exchange") else _OWN[language]]
         parts += [_BY[language]] if skeleton.get("from") else []
     parts += [_BECAUSE[language]] if words["code"] else []
     parts += [_SIGHTED[language]] if skeleton.get("sighted") else []
     parts += [_ASSISTED[language]] if skeleton.get("assisted") else []
-    return ("" if language == "zh" else " ").join(part.format(**words) for part in parts)
+    told = ("" if language == "zh" else " ").join(part.format(**words) for part in parts)
+    return told[:1].upper() + told[1:]
 
 
 def exchange_name(tongue: Tongue, exchange: str, exchanges: Mapping[str, Any]) -> str:

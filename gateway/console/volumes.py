@@ -19,6 +19,10 @@ TRAFFIC = frozenset(
 )
 
 
+# What crosses from one department to another: an answer, or an envelope handed out. Handing in has one department only.
+CROSSING = frozenset({EntryKind.QUERY, EntryKind.DELIVERED, EntryKind.RECALLED})
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """How many entries of one hour share their words. hour: hours since 1970 UTC."""
@@ -93,10 +97,10 @@ def health(counts: Iterable[Count], exchanges: Iterable[str]) -> list[Health]:
 
 
 def between(counts: Iterable[Count]) -> dict[tuple[str, str], Counter[str]]:
-    """(asking department, providing department) -> outcome -> count of exchange traffic."""
+    """(asking or receiving department, providing department) -> outcome -> count of what crossed."""
     found: dict[tuple[str, str], Counter[str]] = {}
     for one in counts:
-        if one.traffic and one.requester and one.provider:
+        if one.kind in CROSSING and one.requester and one.provider:
             found.setdefault((one.requester, one.provider), Counter())[one.outcome] += one.count
     return found
 

@@ -98,6 +98,7 @@ async def _lines(
             {
                 "index": row.index,
                 "own": own,
+                "time": int(entry.skeleton["t"]) / 1_000_000,
                 "outcome": entry.skeleton["outcome"],
                 "told": telling.sentence(visit.tongue, entry.skeleton, visit.house.catalogue.exchanges),
                 "detail": telling.detail_lines(detail) if detail is not None else [],

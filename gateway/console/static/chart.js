@@ -12,8 +12,7 @@ function draw(place) {
     animation: false,
     textStyle: { fontFamily: "inherit" },
     color: heads.map((head) => colours[head.dataset.series]),
-    legend: { data: heads.map((head) => head.textContent), top: 0, left: 0, textStyle: { color: ink } },
-    grid: { left: 44, right: 8, top: 40, bottom: 28 },
+    grid: { left: 44, right: 8, top: 10, bottom: 28 },
     xAxis: { type: "category", data: rows.map((row) => row.cells[0].textContent.slice(-5)), axisLabel: { color: ink } },
     yAxis: { type: "value", minInterval: 1, axisLabel: { color: ink }, splitLine: { lineStyle: { opacity: 0.25 } } },
     series: heads.map((head, at) => ({

@@ -1,0 +1,168 @@
+"""A gateway with its console in a folder of its own: accounts for every role, entries to look at, browsers to look with."""
+
+import asyncio
+import re
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from gateway.app import build, console_secret, found_premises, opened
+from gateway.console.demo_accounts import make_demo_accounts
+from gateway.console.roles import Role
+from gateway.domain.entries import EntryDraft
+from gateway.domain.parties import Organisation, Party
+from gateway.domain.subjects import GATEWAY_SCOPE, Scope
+from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome
+from gateway.settings import Settings
+from gateway.store.console import find_account
+from keys.identifiers import identify
+from keys.text import write
+
+LOOPBACK = ("127.0.0.1", 50000)
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
+CODE = "91330106MA28A1234X"
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+def settings_in(folder: Path, **changes) -> Settings:
+    values = {"data": folder / "data", "demo": True, "root_passphrase": SecretStr("console-tests")}
+    return Settings(**(values | changes))
+
+
+def drafts(version: str, child: bytes) -> list[EntryDraft]:
+    """Entries of several kinds between departments, one of which holds hostile text in its detail."""
+    base = {
+        "exchange": "X02",
+        "door": Door.NORMAL,
+        "purpose": "P14",
+        "requester": Department.CIVIL_AFFAIRS,
+        "provider": Department.EDUCATION,
+        "policy_version": version,
+        "children": (child,),
+        "actors": ("client:ca-system", f"person:{CODE}/M0101"),
+        "detail": {"officer": "M0101", "case": HOSTILE, "request": "rq-1"},
+    }
+    made = [EntryDraft(kind=EntryKind.QUERY, outcome=Outcome.RELEASED, **base) for _ in range(60)]
+    made.append(EntryDraft(kind=EntryKind.QUERY, outcome=Outcome.DENIED, **(base | {"code": "case_missing"})))
+    other = {
+        "requester": Department.HEALTH,
+        "provider": Department.WOMENS_FEDERATION,
+        "exchange": "X12",
+        "purpose": "P03",
+    }
+    made.append(EntryDraft(kind=EntryKind.DELIVERED, outcome=Outcome.RELEASED, **(base | other)))
+    return made
+
+
+class Site:
+    """passwords: demo account -> password. child: a pseudonym of civil affairs whose history holds entries."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.passwords: dict[str, str] = {}
+        self.child = ""
+        self.seeded = 0
+
+    async def _seed(self) -> None:
+        from gateway.store.registry_changes import put_organisation
+
+        async with opened(self.settings) as house:
+            for one in await make_demo_accounts(house, console_secret(self.settings), self.settings):
+                self.passwords[str(one.role)] = one.password
+            identifier = identify("cn-rid", "330106201203040012")
+            pseudonym = house.ring.derive(Scope.open(Department.CIVIL_AFFAIRS), identifier)
+            self.child = write(pseudonym)
+            point = house.ring.translate([pseudonym], GATEWAY_SCOPE)[0].point
+            made = drafts(house.book.version, point)
+            for one in made:
+                await house.log.append(one)
+            self.seeded = len(made)
+            async with house.database.write() as writing:
+                party = Party(CODE, Department.CIVIL_AFFAIRS)
+                organisation = Organisation(CODE, HOSTILE, "330106", frozenset({party.department}))
+                await put_organisation(writing, organisation)
+                await _register(writing, party)
+
+    @contextmanager
+    def running(self):
+        """The application, up; gives a `TestClient` that nobody has signed in with."""
+        with TestClient(build(self.settings), client=LOOPBACK, follow_redirects=False, headers=SAME_ORIGIN) as client:
+            client.base_url = "http://127.0.0.1:8440"
+            yield client
+
+
+async def _register(writing, party) -> None:
+    from gateway.domain.parties import Client
+    from gateway.store.registry_changes import add_client, put_edge
+    from keys.signing import SigningKey
+
+    key, edge = SigningKey.generate(), SigningKey.generate()
+    client = Client("ca-system", party, "330106", key.verify_key.thumbprint, key.verify_key.public)
+    await add_client(writing, client, now=1)
+    await put_edge(
+        writing,
+        party,
+        "33",
+        "http://127.0.0.1:9/" + HOSTILE,
+        sender_kid=edge.verify_key.thumbprint,
+        sender_key=edge.verify_key.public,
+    )
+
+
+def make_site(folder: Path, **changes) -> Site:
+    site = Site(settings_in(folder, **changes))
+    found_premises(site.settings)
+    asyncio.run(site._seed())
+    return site
+
+
+def sign_in(client: TestClient, site: Site, role: Role) -> TestClient:
+    """The same application with a browser that has signed in as this role's demo account."""
+    browser = TestClient(client.app, client=LOOPBACK, follow_redirects=False, headers=SAME_ORIGIN)
+    browser.base_url = "http://127.0.0.1:8440"
+    browser.portal = client.portal
+    form = {"account": f"demo-{role.replace('_', '-')}", "password": site.passwords[str(role)], "code": ""}
+    answer = browser.post("/console/sign-in", data=form)
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["location"] == "/console/"
+    return browser
+
+
+def kinds_since(client: TestClient, index: int) -> list[tuple[str, str, str]]:
+    """(kind, outcome, code) of every entry from an index on."""
+    from gateway.audit.entry import read_skeleton
+    from gateway.store.audit import get_leaves
+
+    async def read():
+        house = client.app.state.house
+        async with house.database.read() as reading:
+            leaves = await get_leaves(reading, index, 10**9)
+        found = [read_skeleton(leaf) for leaf in leaves]
+        return [(one["kind"], one["outcome"], one.get("code", "")) for one in found]
+
+    return client.portal.call(read)
+
+
+def size_of(client: TestClient) -> int:
+    from gateway.store.audit import get_head
+
+    async def read():
+        async with client.app.state.house.database.read() as reading:
+            return (await get_head(reading)).size
+
+    return client.portal.call(read)
+
+
+def account_row(client: TestClient, name: str):
+    async def read():
+        async with client.app.state.house.database.read() as reading:
+            return await find_account(reading, name)
+
+    return client.portal.call(read)
+
+
+def text_of(html: str) -> str:
+    """The page's words."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
