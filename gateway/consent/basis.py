@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from gateway.consent.changes import person_name
 from gateway.consent.doors import EMERGENCY_TERM, Limits, day_of, require_door, require_emergency, second_approval
+from gateway.consent.standings import require_standings
 from gateway.consent.states import CASE_CLOSED
 from gateway.consent.weighing import oldest, weigh, withdrawn
 from gateway.domain.basis import Ask, Basis
@@ -51,7 +52,7 @@ class BasisFinder:
 
         Raises Denied with the codes of `doors`, `weighing` and of this module: officer_missing, case_missing,
         case_party, case_other_child, case_closed, case_exchange, approval_missing, approval_expired, approval_self,
-        fuse_blown, restricted; BadRequest(subject_missing | reason_unknown).
+        fuse_blown, restricted, those of `standings.require_standings`; BadRequest(subject_missing | reason_unknown).
         """
         code = require_door(recognised.caller, ask)
         now = self._clock.now()
@@ -81,12 +82,17 @@ class BasisFinder:
             words = require_emergency(found, ask, day=day_of(now), now=clock, limits=self.limits)
             growing.references += [("second_approval", word) for word in words]
         self._require_fuse(found, ask, growing, day_of(now), clock)
+        standing = require_standings(found.standings, recognised.caller, ask, self.limits.required, clock)
+        growing.references += [("standing", each.standing_id) for each in standing.relied]
+        growing.ends += [each.ends for each in standing.relied]
         # Then whether this caller may ask about this child at all; only then what is recorded about the child.
         case = _require_case(recognised, child, ask, found, growing)
         if needs_approval(ask):
             _require_approval(recognised, ask, found, growing, clock)
         growing.band = oldest(case.age_band if case else None)
         con = self._wishes(ask, code, found, growing=growing, case=case, now=clock)
+        if standing.fields is not None:
+            growing.fields = standing.fields if growing.fields is None else growing.fields & standing.fields
         return Basis(
             recognised=recognised,
             ask=ask,
@@ -140,6 +146,7 @@ def question_of(recognised: Recognised, child: Child, ask: Ask, now: datetime, *
         officer=person_name(officer.party.organisation, officer.person_id) if officer else "",
         client=caller.client.client_id,
         department=caller.party.text,
+        recipient=ask.recipient.text,
         now=micros(now),
         day=day_of(now),
         emergency=ask.door is Door.EMERGENCY and ask.action is not Action.RECEIVE and not again,

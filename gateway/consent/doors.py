@@ -34,6 +34,8 @@ REASONS = {
 class Limits:
     """How far a door or a person reaches before a second approver. The officer's 250 health records within 24 hours are
     half of the 500 of 法释〔2017〕10号 art. 5; the client's and department's numbers are a site's own.
+
+    required: kinds of standing without which nothing goes; of the others those that were recorded hold (`standings`).
     """
 
     emergency_children_per_officer: int = 5
@@ -41,6 +43,7 @@ class Limits:
     records_per_officer: int = 250
     records_per_client: int = 2_500
     records_per_department: int = 25_000
+    required: frozenset[str] = frozenset({"clearance"})
 
 
 def require_door(caller: Caller, ask: Ask) -> ConsentCode:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gateway.consent import approvals as approvals_room
 from gateway.consent import cases as cases_room
+from gateway.consent import standings as standings_room
 from gateway.domain.parties import Caller
 from gateway.domain.subjects import Child, Scope
 from gateway.domain.vocabulary import Department, EntryKind
@@ -69,6 +70,8 @@ async def approve(house: House, signed: SignedRequest, read: Callable[[bytes], s
         )
         if verified.subject.get("kind") == "limit":
             made = approvals_room.record_limit(caller, claims, now=now, refer=house.ring_refer)
+        elif verified.subject.get("kind") == "standing":
+            made = standings_room.record_standing(caller, claims, now=now)
         else:
             reference = str(verified.subject.get("case", ""))
             case = await case_named(reference, verified.approver.party.department, reading)

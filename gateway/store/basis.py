@@ -93,6 +93,19 @@ class ConsentFound:
     changed: int
 
 
+@dataclass(frozen=True, slots=True)
+class StandingFound:
+    """A dated fact as stored. subject: a party or `person:<organisation>/<person>`; ends: first moment no longer covered."""
+
+    standing_id: str
+    subject: str
+    kind: str
+    exchanges: frozenset[str]
+    fields: frozenset[str]
+    begins: int
+    ends: int
+
+
 @dataclass(slots=True)
 class Evidence:
     """Everything stored that one check may rest on. holds: reasons in force for this child and exchange. The counts are
@@ -104,6 +117,7 @@ class Evidence:
     approvals: list[ApprovalFound] = field(default_factory=list)
     consents: list[ConsentFound] = field(default_factory=list)
     holds: list[str] = field(default_factory=list)
+    standings: list[StandingFound] = field(default_factory=list)
     officer_emergencies: int = 0
     client_emergencies: int = 0
     overdue_reviews: int = 0
@@ -112,7 +126,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to look up. officer: `<organisation>/<person>`; day: Asia/Shanghai date; hour: hours since 1970.
+    """What to look up. officer: `<organisation>/<person>`; day: Asia/Shanghai date; hour: hours since 1970. department: the
+    caller's party; recipient: the one that receives.
 
     emergency, fuse: whether the counts of that kind are wanted.
     """
@@ -125,6 +140,7 @@ class Question:
     department: str
     now: int
     day: str
+    recipient: str = ""
     emergency: bool = False
     fuse: bool = False
 
@@ -145,7 +161,7 @@ _TYPES: dict[str, Any] = {
     "ends": BigInteger(),
     "changed": BigInteger(),
 }
-_CASE, _APPROVAL, _CONSENT, _HOLD, _OFFICER, _CLIENT, _OVERDUE, _FUSE = range(8)
+_CASE, _APPROVAL, _CONSENT, _HOLD, _OFFICER, _CLIENT, _OVERDUE, _FUSE, _STANDING = range(9)
 
 
 def _part(kind: int, **columns: Any) -> Select[Any]:
@@ -155,6 +171,7 @@ def _part(kind: int, **columns: Any) -> Select[Any]:
 
 def _records() -> list[Select[Any]]:
     case, approval, consent, hold = t.cases.c, t.approvals.c, t.consents.c, t.holds.c
+    standing = t.standings.c
     words = {"exchanges": approval.exchanges, "one": approval.approver, "two": approval.approver_key}
     return [
         _part(
@@ -196,6 +213,16 @@ def _records() -> list[Select[Any]]:
         _part(_HOLD, one=hold.reason).where(
             hold.child == bindparam("child"), hold.exchange.in_([bindparam("exchange"), "*"])
         ),
+        _part(
+            _STANDING,
+            id=standing.standing_id,
+            parties=standing.subject,
+            exchanges=standing.exchanges,
+            fields=standing.fields,
+            one=standing.kind,
+            begins=standing.begins,
+            ends=standing.ends,
+        ).where(standing.subject.in_([bindparam("recipient"), bindparam("party"), bindparam("officer_standing")])),
     ]
 
 
@@ -257,6 +284,9 @@ async def evidence(reading: Reading, question: Question) -> Evidence:
         "officer": question.officer,
         "child": question.child,
         "exchange": question.exchange,
+        "recipient": question.recipient,
+        "party": question.department,
+        "officer_standing": officer,
     }
     if question.emergency or question.fuse:
         parameters |= {"officer_actor": officer, "client_actor": client}
@@ -359,6 +389,8 @@ def _place(found: Evidence, row: Any) -> None:
         found.approvals.append(ApprovalFound(id_, state, one, two, words(exchanges), begins, ends))
     elif kind == _HOLD:
         found.holds.append(one)
+    elif kind == _STANDING:
+        found.standings.append(StandingFound(id_, parties, one, words(exchanges), words(fields), begins, ends))
     elif kind == _OFFICER:
         found.officer_emergencies = begins
     elif kind == _CLIENT:

@@ -1,17 +1,20 @@
-"""What the desk of a party still has to do: requests of X31 at their source, and notices that a guardian is owed.
+"""What the desk of a party still has to do (requests of X31, notices to guardians), and the standings of parties and people.
 
-Rules kept here: reading only; a list is of one party and has a limit and an order that does not depend on chance.
+Rules kept here: a list has a limit and an order that does not depend on chance; a statement makes one standing, once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from gateway.store import basis_tables as t
 from gateway.store.basis_lists import MOST, RightsFound
-from gateway.store.database import Reading
+from gateway.store.basis_writes import put
+from gateway.store.database import Reading, Writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +49,26 @@ async def notices_owed_by(reading: Reading, recipient: str) -> list[NoticeFound]
     )
     rows = await reading.connection.execute(query.order_by(column.due, column.notice_id).limit(MOST))
     return [NoticeFound(*row) for row in rows]
+
+
+async def put_standing(writing: Writing, row: Mapping[str, Any]) -> bool:
+    """A dated fact; False if its statement was recorded before."""
+    return await put(writing, t.standings, row)
+
+
+async def uncertified_contracts(reading: Reading, now: int) -> list[tuple[str, str]]:
+    """(party, standing id) of contracts that have ended without a certificate of return or deletion: the alarm of C60."""
+    column = t.standings.c
+    query = select(column.subject, column.standing_id).where(
+        column.kind == "contract", column.ends <= now, column.certified.is_(None)
+    )
+    rows = await reading.connection.execute(query.order_by(column.ends, column.standing_id).limit(MOST))
+    return [(row[0], row[1]) for row in rows]
+
+
+async def certify_contract(writing: Writing, standing_id: str, now: int) -> bool:
+    """The certificate came; False if it came before, or there is no such contract."""
+    column = t.standings.c
+    where = (column.standing_id == standing_id, column.kind == "contract", column.certified.is_(None))
+    done = await writing.connection.execute(update(t.standings).where(*where).values(certified=now))
+    return done.rowcount == 1

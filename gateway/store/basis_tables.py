@@ -260,3 +260,23 @@ rights_requests = Table(
     Index("ix_rights_requests_source", "source", "state", "due"),
     sqlite_with_rowid=False,
 )
+
+# Dated facts about who receives and who looks: activity (C62), contract (C60), clearance (C38), training (C39, C67).
+# `subject` is a party, or `person:<organisation>/<person>`.
+standings = Table(
+    "standings",
+    metadata,
+    Column("subject", String(104), primary_key=True),
+    Column("kind", String(12), primary_key=True),
+    Column("standing_id", String(32), primary_key=True),
+    Column("exchanges", Text, nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("begins", BigInteger, nullable=False),
+    Column("ends", BigInteger, nullable=False),
+    Column("certified", BigInteger),
+    Column("approver", String(96), nullable=False),
+    Column("statement", Text, nullable=False),
+    Column("statement_digest", String(64), nullable=False, unique=True),
+    Index("ix_standings_ends", "kind", "ends"),
+    sqlite_with_rowid=False,
+)
