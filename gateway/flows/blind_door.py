@@ -69,7 +69,7 @@ async def evaluate(house: House, signed: SignedRequest, read: Callable[[bytes], 
             )
             receipt = await house.log.append(
                 account.draft(Outcome.DONE, answer=body),
-                effect=within_limits(request, caller.party.text, house.clock.now()),
+                effect=within_limits(len(request.points), request.grant, caller.party.text, house.clock.now()),
                 proof_id=account.proof_id,
             )
     except Denied as refused:
@@ -79,13 +79,13 @@ async def evaluate(house: House, signed: SignedRequest, read: Callable[[bytes], 
     return Answer(body, receipt)
 
 
-def within_limits(request: EvaluateRequest, party: str, now: datetime) -> Effect:
-    """Take the points from the grant, or count them against window and day, in the transaction of their entry."""
+def within_limits(count: int, grant: str | None, party: str, now: datetime) -> Effect:
+    """Take the names from the grant, or count them against window and day, in the transaction of their entry."""
 
     async def take(writing: Writing) -> None:
-        count, seconds = len(request.points), int(now.timestamp())
-        if request.grant:
-            if not await use_grant(writing, request.grant, party, count, seconds):
+        seconds = int(now.timestamp())
+        if grant:
+            if not await use_grant(writing, grant, party, count, seconds):
                 raise Denied("grant_unknown")
             return
         quota = max(LEAST_QUOTA, await enrolled_size(writing, party) // QUOTA_SHARE)

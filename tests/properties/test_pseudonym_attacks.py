@@ -21,6 +21,7 @@ from keys.identifiers import Identifier
 from keys.providers import LocalRootKey
 from keys.ring import KeyRing, add_key
 from keys.ring_file import KeyState, Slot, Use
+from keys.rotation import begin, prepare
 from keys.text import bech32m_decode, read, write
 
 CHILDREN = [Identifier("issued", f"issued:ca-{number:016x}".encode()) for number in range(60)]
@@ -111,6 +112,32 @@ def test_guessing_blindly_and_unblinding_finds_no_closed_pseudonym(house):
     answers = ring.evaluate(LEAGUE, [guess.point for guess in guesses])
     named = [multiply(guess.unblinder, answer) for guess, answer in zip(guesses, answers, strict=True)]
     assert matches(named, received(ring, LEAGUE_X14, 9)) == found
+
+
+def converted(ring, scope, points):
+    """What its holder gets back who hands these points in as names of `scope` while it rotates; any point is multiplied."""
+    if len(ring.accepted_epochs(scope)) == 1:
+        prepare(ring, scope)
+        begin(ring, scope)
+    return [named.point for named in ring.convert([Pseudonym(scope, 1, point) for point in points], 2)]
+
+
+def test_converting_one_scopes_names_as_anothers_joins_nobody(house):
+    """The text of a closed name does not tell its exchange, so a holder may hand it in under any of its own."""
+    ring, found = house
+    foreign = converted(ring, LEAGUE_X14, received(ring, LEAGUE_X13, 30))
+    assert matches(foreign, converted(ring, LEAGUE_X14, received(ring, LEAGUE_X14, 31))) == found
+
+
+def test_conversions_and_doors_together_join_nobody(house):
+    ring, found = house
+    ours = ring.evaluate(
+        LEAGUE, converted(ring, LEAGUE_X13, converted(ring, LEAGUE_X14, received(ring, LEAGUE_X13, 32)))
+    )
+    theirs = ring.evaluate(
+        LEAGUE, converted(ring, LEAGUE_X13, converted(ring, LEAGUE_X14, received(ring, LEAGUE_X14, 33)))
+    )
+    assert matches(ours, theirs) == found
 
 
 def test_equal_pseudonyms_never_meet(house):

@@ -6,9 +6,11 @@ import pytest
 
 from gateway.client import statements
 from gateway.client.errors import GatewayRefused
+from gateway.domain.vocabulary import Department
 from gateway.flows.blind_door import BURST_SECONDS, LEAST_BURST, LEAST_QUOTA
 from keys.group import hash_to_group
-from tests.unit.flows.naming_world import built
+from keys.identifiers import issue
+from tests.unit.flows.naming_world import b64, built, child, number_of
 
 pytestmark = pytest.mark.anyio
 
@@ -48,8 +50,6 @@ async def test_over_the_days_quota_it_answers_429_and_raises_one_alarm(world):
 
 async def test_a_refusal_says_when_to_come_back(world):
     async with world.client("ed", None) as client:
-        from tests.unit.flows.naming_world import b64
-
         body = {"points": [b64(point) for point in points(LEAST_BURST)]}
         assert (await world.posted(client, "/v1/pseudonyms/evaluate", body)).status_code == 200
         world.clock.step(100)
@@ -145,3 +145,17 @@ async def test_a_large_register_has_a_quota_of_two_percent_a_day(world):
             await client.evaluate(points(250, turn * 250))
             world.clock.step(BURST_SECONDS)
         assert (await refused(client.evaluate(points(1)))).code == "quota"
+
+
+async def test_joining_names_by_identifiers_in_clear_counts_like_the_blind_door(world):
+    """Its answer names a child, so it would otherwise be a door without a quota."""
+    async with world.client("ed") as client:
+        await client.evaluate(points(LEAST_BURST - 3))
+        for number in (1, 2):
+            code = "burst" if number == 2 else ""
+            joining = client.join_names(number_of(issue(Department.EDUCATION)), number_of(child(number)), assisted=True)
+            if code:
+                assert (await refused(joining)).code == code
+            else:
+                await joining
+    assert [alarm["code"] for alarm in await world.entries(kind="alarm")] == ["burst"]
