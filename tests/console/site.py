@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -114,7 +115,9 @@ async def _register(writing, party) -> None:
 def make_site(folder: Path, **changes) -> Site:
     site = Site(settings_in(folder, **changes))
     found_premises(site.settings)
-    asyncio.run(site._seed())
+    # In a thread of its own: Playwright keeps a loop running in the one that calls.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(site._seed())).result()
     return site
 
 

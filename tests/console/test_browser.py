@@ -1,0 +1,273 @@
+"""Headless Chromium walks the console in both languages at both widths; axe finds nothing serious; proofs are checked where the
+auditor sits, and a proof that does not hold is found there.
+"""
+
+import json
+import re
+import threading
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import expect, sync_playwright
+
+from gateway.app import build
+from gateway.console.doors import doors
+from gateway.console.roles import Role
+from tests.console.site import make_site
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+ROOT = Path(__file__).parents[2]
+WIDTHS = (1280, 390)
+LANGUAGES = ("zh", "en")
+HEADINGS = {"zh": "总览", "en": "Overview"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """(address, site) of a gateway that really listens."""
+    site = make_site(tmp_path_factory.mktemp("browser"))
+    server = uvicorn.Server(uvicorn.Config(build(site.settings), port=0, access_log=False, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}/console", site
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def engine(chromium):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Seat:
+    """Somebody in front of a browser. complaints: what the browser's console said."""
+
+    def __init__(self, engine, served, role, *, language="zh", width=1280, theme="light"):
+        self.address, site = served
+        self.context = engine.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
+        look = {"name": "runxin-look", "value": f"{language}.{theme}", "domain": "127.0.0.1", "path": "/console"}
+        self.context.add_cookies([look])
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.complaints = []
+        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(f"{self.address}/sign-in")
+        self.page.fill("[name=account]", f"demo-{role.replace('_', '-')}")
+        self.page.fill("[name=password]", site.passwords[str(role)])
+        self.page.click("form.stack button")
+        expect(self.page.locator("h1")).to_have_text(HEADINGS[language])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+    def axe(self):
+        """Serious and critical violations on the page. Evaluated by the debugger, so the page's policy stays strict."""
+        source = (ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+        run = """;axe.run(document, {resultTypes: ["violations"]}).then((found) => JSON.stringify(found.violations
+            .filter((one) => ["serious", "critical"].includes(one.impact))
+            .map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 200))])))"""
+        debugger = self.context.new_cdp_session(self.page)
+        asked = {"expression": source + run, "awaitPromise": True, "returnByValue": True}
+        value = json.loads(debugger.send("Runtime.evaluate", asked)["result"]["value"])
+        debugger.detach()
+        return value
+
+
+def pages_of(role):
+    shown = [door.path for door in doors() if door.menu and role in door.roles]
+    if role in (Role.AUDIT_ADMIN, Role.AUDITOR):
+        shown += ["/entries/7" if role is Role.AUDIT_ADMIN else "/entries/12", "/findings/new?entry=12"]
+    if role is not Role.SYSTEM_ADMIN:
+        shown.append("/catalogue/X02")
+    return shown
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("role", list(Role), ids=str)
+def test_every_page_is_accessible_and_fits_at_both_widths(role, language, theme, engine, served):
+    with Seat(engine, served, role, language=language, theme=theme) as seat:
+        for width in WIDTHS:
+            seat.page.set_viewport_size({"width": width, "height": 900})
+            for path in pages_of(role):
+                answer = seat.page.goto(seat.address + path)
+                assert answer.status == 200, path
+                assert seat.page.locator("h1").count() == 1, path
+                wide = seat.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                assert wide <= 0, f"{path} is {wide} px too wide at {width}"
+                assert seat.axe() == [], path
+        assert seat.complaints == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_auditor_goes_from_the_overview_to_an_entry_verifies_it_opens_a_finding_and_exports_a_pack(
+    language, width, engine, served
+):
+    said = {
+        "zh": ("审计条目", "该条目确在已签名的日志之中。", "提出问题", "导出包", "制作导出包", "取回", "打开明细"),
+        "en": (
+            "Entries",
+            "This entry stands in the signed log.",
+            "Open a finding",
+            "Export packs",
+            "Make an export pack",
+            "Fetch",
+            "Open the details",
+        ),
+    }
+    entries, stands, finding, packs, make, fetch, details = said[language]
+    with Seat(engine, served, Role.AUDITOR, language=language, width=width) as seat:
+        page, clicks = seat.page, 0
+
+        def click(locator):
+            nonlocal clicks
+            locator.click()
+            clicks += 1
+
+        def menu(name):
+            if width < 900:
+                click(page.locator("summary.brand"))
+            click(page.get_by_role("navigation").get_by_role("link", name=name, exact=True))
+
+        menu(entries)
+        page.select_option("[name=outcome]", "denied")
+        click(page.locator("form.filters button.btn-primary"))
+        click(page.locator("tr[data-row] a.row-link").first)
+        assert clicks <= 5
+        expect(page.locator("[data-overall]")).to_have_text(stands)
+        assert page.locator(".verdict.pass").count() == 4
+        page.fill("form[action$=details] [name=reason]", "例行抽查")
+        page.get_by_role("button", name=details).click()
+        expect(page.locator("dl.facts").nth(1)).to_contain_text("M0101")
+        page.get_by_role("link", name=finding).click()
+        page.fill("[name=text]", "审批与查询时间不符")
+        page.get_by_role("button", name=finding).click()
+        expect(page.locator(".tag-open").first).to_be_visible()
+        menu(packs)
+        page.fill("[name=reason]", "年度审计取证")
+        page.get_by_role("button", name=make).click()
+        link = page.get_by_role("link", name=fetch).first
+        link.wait_for(timeout=30_000)
+        with page.expect_download() as download:
+            link.click()
+        assert re.search(r"auditpack\.zip$", download.value.suggested_filename)
+        assert seat.complaints == []
+
+
+@pytest.mark.parametrize("part", ["leaf", "path", "root", "vkey", "index"])
+def test_a_proof_that_does_not_hold_is_found_in_the_browser(part, engine, served):
+    def spoil(route):
+        answer = route.fetch()
+        body = answer.json()
+        if part == "leaf":
+            body["leaf"] = body["leaf"][:-8] + "AAAAAAA="
+        elif part == "vkey":
+            body["vkey"] = body["vkey"].replace("runxin.example", "other.example")
+        else:
+            lines = body["proof"].split("\n")
+            place = {"index": 1, "path": 2, "root": lines.index("") + 3}[part]
+            lines[place] = "index 9" if part == "index" else "A" * 43 + "="
+            body["proof"] = "\n".join(lines)
+        route.fulfill(response=answer, json=body)
+
+    with Seat(engine, served, Role.AUDIT_ADMIN) as seat:
+        seat.page.route("**/proof", spoil)
+        seat.page.goto(f"{seat.address}/entries/12")
+        expect(seat.page.locator("[data-overall]")).to_have_class(re.compile("fail"))
+
+
+def test_a_browser_without_ed25519_says_so_and_does_not_say_good(engine, served):
+    with Seat(engine, served, Role.AUDIT_ADMIN) as seat:
+        seat.page.add_init_script("crypto.subtle.importKey = () => Promise.reject(new Error('unknown'));")
+        seat.page.goto(f"{seat.address}/entries/12")
+        expect(seat.page.locator("[data-overall]")).to_contain_text("不能核验签名")
+        assert seat.page.locator(".overall.pass").count() == 0
+
+
+def test_the_browser_remembers_the_head_and_finds_a_log_that_is_no_growth_of_it(engine, served):
+    with Seat(engine, served, Role.AUDIT_ADMIN) as seat:
+        page = seat.page
+        page.goto(f"{seat.address}/verification")
+        expect(page.locator("#growth [data-overall]")).to_contain_text("自此记下")
+        page.goto(f"{seat.address}/entries")  # a look, so the log grows
+        page.goto(f"{seat.address}/verification")
+        expect(page.locator("#growth [data-overall]")).to_contain_text("日志只增未改")
+        page.evaluate(
+            """() => { const key = Object.keys(localStorage).find((one) => one.startsWith("runxin.head"));
+            const kept = JSON.parse(localStorage.getItem(key)); kept.root = btoa("x".repeat(32));
+            localStorage.setItem(key, JSON.stringify(kept)); }"""
+        )
+        page.goto(f"{seat.address}/verification")
+        expect(page.locator("#growth [data-overall]")).to_have_class(re.compile("fail"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_keyboard_alone_leads_from_the_list_to_an_entry(language, engine, served):
+    with Seat(engine, served, Role.AUDIT_ADMIN, language=language) as seat:
+        page = seat.page
+        page.goto(f"{seat.address}/entries")
+        page.keyboard.press("Tab")
+        expect(page.locator(".skip")).to_be_focused()
+        page.keyboard.press("Enter")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        page.keyboard.press("k")
+        expect(page.locator("tr[data-row] a.row-link").first).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("#proof")).to_be_visible()
+        page.goto(f"{seat.address}/entries")
+        page.keyboard.press("/")
+        expect(page.locator("form.filters [name=kind]")).to_be_focused()
+
+
+def test_a_disabled_button_can_be_reached_and_says_the_servers_sentence(engine, served):
+    with Seat(engine, served, Role.SYSTEM_ADMIN) as seat:
+        seat.page.goto(f"{seat.address}/verification")
+        button = seat.page.locator("button[aria-disabled=true]").first
+        button.focus()
+        expect(button).to_be_focused()
+        answer = seat.context.request.post(
+            f"{seat.address}/verification", headers={"Sec-Fetch-Site": "same-origin"}, form={}
+        )
+        assert answer.status == 403
+        assert button.get_attribute("title") in answer.text()
+        assert button.get_attribute("title").startswith("您的角色无权进行此操作。可操作的角色：")
+
+
+def test_older_entries_arrive_without_a_new_page(engine, served):
+    with Seat(engine, served, Role.AUDIT_ADMIN) as seat:
+        seat.page.goto(f"{seat.address}/entries?kind=query")
+        assert seat.page.locator("tr[data-row]").count() == 50
+        seat.page.get_by_role("link", name="更早的条目").click()
+        expect(seat.page.locator("tr[data-row]")).to_have_count(61)
+        assert seat.complaints == []
+
+
+def test_chinese_is_drawn_and_not_boxed(engine, served):
+    with Seat(engine, served, Role.AUDITOR) as seat:
+        drawn = seat.page.evaluate(
+            """() => { const widths = ["润", "心", "网", "\\u{10FFFD}"].map((one) => { const place =
+            document.createElement("canvas").getContext("2d"); place.canvas.width = place.canvas.height = 40;
+            place.font = "32px " + getComputedStyle(document.body).fontFamily; place.fillText(one, 0, 32);
+            return [...place.getImageData(0, 0, 40, 40).data].join(); }); return new Set(widths).size; }"""
+        )
+        assert drawn == 4, "three characters and a missing one all look different"
