@@ -10,7 +10,7 @@ ONLY ?=
 LANG_DEMO := $(if $(filter en%,$(LANG)),en,zh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak lock clean browser
+.PHONY: help setup demo test check bench soak lock clean browser frontend
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +50,23 @@ lock: ## pin the dependencies anew (names, versions and hashes only)
 	@$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --generate-hashes -q \
 		--custom-compile-command "make lock" -o requirements.lock
 
-browser: $(STAMP)
-	@true
+frontend: $(STAMP) ## the console's front-end files, where npm is installed
+	@if ! command -v npm > /dev/null; then \
+		echo "npm is not installed: the console will say that its front-end files are missing."; \
+	elif [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then \
+		npm ci --silent --no-audit --no-fund; \
+	fi
+	@if [ -d node_modules ]; then $(BIN)/python -m gateway.console.vendoring; fi
+
+CHROMIUM := chromium fonts-noto-cjk
+browser: $(STAMP) frontend ## a Chromium and Chinese fonts for the browser tests (BROWSER=skip leaves them out)
+	@if [ "$(BROWSER)" = skip ]; then echo "browser tests: NOT RUN (BROWSER=skip)"; \
+	elif command -v chromium > /dev/null && [ -n "$$(fc-list :lang=zh family 2> /dev/null)" ]; then true; \
+	elif command -v apt-get > /dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -q > /dev/null && apt-get install -y -q $(CHROMIUM) > /dev/null; \
+	elif command -v apt-get > /dev/null && sudo -n true 2> /dev/null; then \
+		sudo -n apt-get update -q > /dev/null && sudo -n apt-get install -y -q $(CHROMIUM) > /dev/null; \
+	else echo "browser tests: NOT RUN: install chromium and fonts-noto-cjk, or say BROWSER=skip"; exit 1; fi
 
 clean: ## remove what was made
 	rm -rf $(VENV) .demo .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis

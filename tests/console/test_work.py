@@ -362,6 +362,7 @@ def test_no_page_shows_a_secret_of_an_account(browsers):
     assert row.department == Department.CIVIL_AFFAIRS
 
 
+@pytest.mark.browser
 def test_the_first_page_stays_under_300_kb_without_charts(browsers):
     admin = browsers[Role.AUDIT_ADMIN]
     answer = admin.get("/console/", headers={"Accept-Encoding": "gzip"})
