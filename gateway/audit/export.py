@@ -3,7 +3,9 @@
     checkpoint            the signed head                      vkeys        log key first, then witnesses
     tile/…                every tile of the tree               tile/entries/…   every skeleton
     histories/<n>.json    a history's keys, laid open, with its line in the epoch's index
-    details/<index>       opened details: salt and JSON        verify.py    the verifier
+    details/<index>       opened details: salt and JSON        verify.py, verify.html   the verifiers
+    request.json          what was asked, by which entry       policy.txt   the quorum of witnesses (c2sp.org/tlog-policy)
+    witnessed             the newest checkpoint with a quorum  proofs/<index>.tlog-proof   of picked entries
     manifest.json         SHA-256 of every other file
 
 Rules kept here: showing a K outside retires it in the same act (the `audit.export` entry), so that what comes later stays
@@ -25,9 +27,10 @@ from gateway.audit.batch import Asked
 from gateway.audit.histories import History, actor_holder, child_holder, count_label, head_label
 from gateway.audit.log import AuditLog
 from gateway.audit.reading import actor_history, child_history, opened_bytes, write_index
+from gateway.audit.receipts import make_receipt
 from gateway.audit.tree import read_tiles
 from gateway.domain.entries import EntryDraft, Receipt
-from gateway.errors import BadRequest, GatewayFault
+from gateway.errors import BadRequest, GatewayFault, ProgrammingError
 from gateway.proofs import verify as standalone
 from gateway.proofs.checkpoints import read_checkpoint
 from gateway.proofs.merkle import inclusion_spans, leaf_hash, span_hash
@@ -42,11 +45,24 @@ _LINE = 64
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What to show. children: gateway pseudonyms; actors: names; details: whether their details are opened too."""
+    """What to show. children: gateway pseudonyms; actors: names; details: whether their details are opened too.
+
+    first, last: a half-open range of entries, where no history is laid open; all hashes are in every export. picked: entries
+    whose tlog-proof goes along. policy: the text of the witnesses' policy.
+    """
 
     children: Sequence[bytes] = ()
     actors: Sequence[str] = ()
     details: bool = False
+    first: int = 0
+    last: int | None = None
+    picked: Sequence[int] = ()
+    policy: str = ""
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which completeness the verifier will find: of a range, of a child's history, of an actor's."""
+        return ["range", *(["child"] if self.children else []), *(["actor"] if self.actors else [])]
 
 
 async def export(log: AuditLog, directory: Path, wanted: Export, entry: EntryDraft) -> Receipt:
@@ -59,20 +75,36 @@ async def export(log: AuditLog, directory: Path, wanted: Export, entry: EntryDra
     if any(directory.iterdir()):
         raise BadRequest("export_not_empty")
     holders = [*(child_holder(child) for child in wanted.children), *(actor_holder(name) for name in wanted.actors)]
+    if holders and (wanted.first or wanted.last is not None):
+        raise ProgrammingError("a history is shown with the whole log")
     if holders:
         await write_index(log)
     receipt = await log.submit(Asked(entry, None, tuple(holders)))
     async with log.database.read() as reading:
-        shown = [one for holder in holders for one in await _generations(reading, log, holder)]
+        shown = [
+            one | {"of": number}
+            for number, holder in enumerate(holders)
+            for one in await _generations(reading, log, holder)
+        ]
         note = await log.checkpoint()
         size = read_checkpoint(note).size
         _write(directory / "checkpoint", note)
-        await _write_tree(reading, directory, size)
+        last = size if wanted.last is None else min(wanted.last, size)
+        asked = {"entry": receipt.index, "kinds": wanted.kinds, "range": [min(wanted.first, last), last]}
+        _write(directory / "request.json", json.dumps(asked, indent=1, sort_keys=True).encode())
+        await _write_tree(reading, directory, size, (min(wanted.first, last), last))
+        for index in sorted({receipt.index, *wanted.picked}):
+            proof = (await make_receipt(reading, index)).proof
+            _write(directory / "proofs" / f"{index}.tlog-proof", proof.encode())
+        witnessed = await store.newest_cosigned(reading)
+        if witnessed is not None and wanted.policy:
+            _write(directory / "policy.txt", wanted.policy.encode())
+            _write(directory / "witnessed", witnessed[1])
         if wanted.details:
             await _write_details(reading, log, directory, wanted)
     for number, history in enumerate(shown):
         _write(directory / "histories" / f"{number}.json", json.dumps(history, indent=1).encode())
-    _finish(directory, [log.signer.verifier])
+    finish(directory, [log.signer.verifier])
     return receipt
 
 
@@ -81,16 +113,17 @@ async def mirror(log_reading: Reading, directory: Path, verifiers: Sequence[Veri
     head = await store.get_head(log_reading)
     if head is None:
         raise GatewayFault("log_head_invalid")
-    await _write_tree(log_reading, directory, head.size)
+    await _write_tree(log_reading, directory, head.size, (0, head.size))
     _write(directory / "checkpoint", head.checkpoint)
-    _finish(directory, verifiers)
+    finish(directory, verifiers)
     return head.size
 
 
-async def _write_tree(reading: Reading, directory: Path, size: int) -> None:
+async def _write_tree(reading: Reading, directory: Path, size: int, shown: tuple[int, int]) -> None:
+    """All tiles, and the bundles that hold the entries shown."""
     for tile in tiles_of(size):
-        if tile.level == 0:
-            start = tile.number * WIDTH
+        start = tile.number * WIDTH
+        if tile.level == 0 and start < shown[1] and start + tile.width > shown[0]:
             entries = await store.get_leaves(reading, start, start + tile.width)
             _write(directory / tile.bundle_path, encode_bundle(entries))
         data = await read_tiles(reading, [tile])
@@ -141,9 +174,11 @@ async def _write_detail(reading: Reading, log: AuditLog, directory: Path, row: s
     _write(directory / "details" / str(row.index), salted)
 
 
-def _finish(directory: Path, verifiers: Sequence[Verifier]) -> None:
+def finish(directory: Path, verifiers: Sequence[Verifier]) -> None:
+    """Keys, verifiers and, last, the manifest."""
     _write(directory / "vkeys", "".join(f"{verifier.vkey}\n" for verifier in verifiers).encode())
     shutil.copyfile(Path(standalone.__file__), directory / "verify.py")
+    shutil.copyfile(Path(standalone.__file__).with_name("verify.html"), directory / "verify.html")
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != "manifest.json")
     digests = {str(path.relative_to(directory)): sha256(path.read_bytes()).hexdigest() for path in files}
     _write(directory / "manifest.json", json.dumps(digests, indent=1, sort_keys=True).encode())

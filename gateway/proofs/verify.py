@@ -1,12 +1,12 @@
-"""Verify an exported audit log with Python's standard library and nothing else: `python verify.py <directory> [<log vkey>]`.
+"""Verify an export of the audit log with Python's standard library and nothing else: `python verify.py <folder or .auditpack> [<log vkey>]`.
 
 This file imports nothing of the gateway and can be read in one sitting. It checks, in this order, and names the first thing
-that is wrong: 文件 the files against manifest.json; 条目 every entry's canonical form and time; 哈希 every entry against its tile,
-every tile against the tile above and the root; 签名 the log's signature over the root; 历史 each history that was laid open:
-all its entries are there, none is missing, none follows; 明细 each opened detail against its entry.
+that is wrong: 打包 the pack's own bytes; 签名 the log's signature over the root; 哈希 every entry against its tile, every tile
+against the tile above and the root; 见证 the witnesses' cosignatures as the policy wants them; 条目 every entry's canonical form
+and time; 历史 each history that was laid open: all its entries are there, none is missing, none follows; 明细 each opened detail
+against its entry; 文件 the files against manifest.json.
 
-Verdicts: 通过 / 不通过 / 无法判断 (the material is not in the directory). Exit code 0 only if nothing failed.
-
+Verdicts: 通过 / 不通过 / 无法判断 (no material). Exit code 0 only if nothing failed.
 Rules kept here: standard library only; the signature check is RFC 8032 in plain integers, cofactorless, with canonical
 encodings required; the key to trust is the one given on the command line, or else the export's own (then it says so).
 """
@@ -18,20 +18,19 @@ import hashlib
 import hmac
 import itertools
 import json
+import struct
 import sys
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-WIDTH = 256
-HASH = 32
+WIDTH, HASH = 256, 32
 
 
 class Wrong(Exception):  # noqa: N818  (the verdict, not a fault of the program)
     """A check failed; the text names the place."""
 
-
-# --- Ed25519 verification, RFC 8032 section 5.1.7 -------------------------------------------------------------------
 
 _P = 2**255 - 19
 _L = 2**252 + 27742317777372353535851937790883648493
@@ -90,9 +89,6 @@ def verify_ed25519(public: bytes, signature: bytes, message: bytes) -> None:
         raise Wrong("signature: does not verify")
 
 
-# --- RFC 6962 -------------------------------------------------------------------------------------------------------
-
-
 def leaf_hash(entry: bytes) -> bytes:
     """SHA-256(0x00 | entry)."""
     return hashlib.sha256(b"\x00" + entry).digest()
@@ -138,9 +134,6 @@ def check_path(leaf: bytes, index: int, size: int, *, path: list[bytes], root: b
         raise Wrong(f"{where}: proof does not lead to the root")
 
 
-# --- notes and tiles ------------------------------------------------------------------------------------------------
-
-
 def read_vkey(text: str) -> tuple[str, bytes, bytes]:
     """(name, key id, public key) of an Ed25519 vkey."""
     try:
@@ -154,35 +147,59 @@ def read_vkey(text: str) -> tuple[str, bytes, bytes]:
     return name, key_id, data[1:]
 
 
-def check_checkpoint(note: bytes, vkey: str) -> tuple[int, bytes]:
+def check_checkpoint(note: bytes, vkey: str, where: str = "checkpoint") -> tuple[int, bytes]:
     """(size, root) of a checkpoint that the log's key signed."""
+    name = read_vkey(vkey)[0]
+    try:
+        origin, size, root = note.decode("utf-8").split("\n")[:3]
+        head = (int(size), base64.b64decode(root, validate=True))
+    except ValueError:
+        raise Wrong(f"{where}: malformed") from None
+    if origin != name or len(head[1]) != HASH or str(head[0]) != size or base64.b64encode(head[1]).decode() != root:
+        raise Wrong(f"{where}: malformed, or of another log")
+    if not signed_by(note, vkey, where):
+        raise Wrong(f"{where}: the log's signature is missing")
+    return head
+
+
+def signed_by(note: bytes, vkey: str, where: str) -> bool:
+    """Whether a note carries that key's line; `Wrong` if it does not verify or any line is malformed."""
     name, key_id, public = read_vkey(vkey)
     try:
         text, cut, block = note.decode("utf-8").rpartition("\n\n")
-        origin, size, root = text.split("\n")[:3]
-        digest = base64.b64decode(root, validate=True)
-        head = (int(size), digest)
-    except ValueError:
-        raise Wrong("checkpoint: malformed") from None
-    if not cut or origin != name or len(digest) != HASH or str(head[0]) != size or not block.endswith("\n"):
-        raise Wrong("checkpoint: malformed, or of another log")
-    signed = False
-    for line in block[:-1].split("\n"):
-        parts = line.split(" ")
-        if len(parts) != 3 or parts[0] != "—":
-            raise Wrong("checkpoint: malformed signature line")
-        try:
-            body = base64.b64decode(parts[2], validate=True)
-        except ValueError:
-            raise Wrong("checkpoint: malformed signature line") from None
-        if base64.b64encode(body).decode() != parts[2]:
-            raise Wrong("checkpoint: malformed signature line")
-        if parts[1] == name and body[:4] == key_id:
-            verify_ed25519(public, body[4:], (text + "\n").encode())
-            signed = True
-    if not signed:
-        raise Wrong("checkpoint: the log's signature is missing")
-    return head
+        lines = [line.split(" ") for line in block[:-1].split("\n")]
+        bodies = [base64.b64decode(line[2], validate=True) for line in lines]
+    except (ValueError, IndexError):
+        raise Wrong(f"{where}: malformed signature line") from None
+    found, signed = False, (text + "\n").encode()
+    for (dash, signer, *rest), body in zip(lines, bodies, strict=True):
+        if not cut or not block.endswith("\n") or dash != "—" or rest != [base64.b64encode(body).decode()]:
+            raise Wrong(f"{where}: malformed signature line")
+        if signer == name and body[:4] == key_id:
+            if len(body) == 76:  # a cosignature: eight bytes of time, then the signature over both
+                time = int.from_bytes(body[4:12], "big")
+                verify_ed25519(public, body[12:], f"cosignature/v1\ntime {time}\n".encode() + signed)
+            else:
+                verify_ed25519(public, body[4:], signed)
+            found = True
+    return found
+
+
+def quorum_reached(policy: str, note: bytes, where: str) -> tuple[bool, int]:
+    """(whether the note satisfies a c2sp.org/tlog-policy, how many of its witnesses signed)."""
+    reached: dict[str, bool] = {"none": True}
+    count, answer = 0, False
+    for words in (line.split() for line in policy.split("\n") if line and line[0] != "#"):
+        if words[0] == "witness":
+            reached[words[1]] = signed_by(note, words[2], where)
+            count += reached[words[1]]
+        elif words[0] == "group":
+            members = [reached[name] for name in words[3:]]
+            least = {"any": 1, "all": len(members)}.get(words[2]) or int(words[2])
+            reached[words[1]] = sum(members) >= least
+        elif words[0] == "quorum":
+            answer = reached[words[1]]
+    return answer, count
 
 
 def tile_path(level: str, number: int, width: int) -> str:
@@ -209,44 +226,83 @@ def read_bundle(data: bytes, width: int, where: str) -> list[bytes]:
     return entries
 
 
-# --- the checks -----------------------------------------------------------------------------------------------------
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """The one zip file of these files: names sorted, stored as they are, no dates. The same files always give the same bytes."""
+    body, index = bytearray(), bytearray()
+    for name in sorted(files):
+        data, path = files[name], name.encode()
+        facts = struct.pack("<HHHHHIIIHH", 20, 0x800, 0, 0, 33, zlib.crc32(data), len(data), len(data), len(path), 0)
+        index += b"PK\1\2" + struct.pack("<H", 20) + facts + struct.pack("<HHHII", 0, 0, 0, 0, len(body)) + path
+        body += b"PK\3\4" + facts + path + data
+    end = struct.pack("<HHHHIIH", 0, 0, len(files), len(files), len(index), len(body), 0)
+    return bytes(body + index + b"PK\5\6" + end)
+
+
+def _members(data: bytes) -> Iterator[tuple[str, int, int]]:
+    at = 0
+    while data[at : at + 4] == b"PK\3\4" and len(data) >= at + 30:
+        length, path = struct.unpack_from("<I4xH", data, at + 18)
+        start = at + 30 + path
+        yield data[at + 30 : start].decode("utf-8", "replace"), start, start + length
+        at = start + length
+
+
+def unpack(data: bytes) -> dict[str, bytes]:
+    """The files of a pack; `Wrong` names the file in which its bytes are not those that `pack` writes."""
+    files = {name: data[start:end] for name, start, end in _members(data)}
+    again = pack(files)
+    if again != data:
+        place = next((n for n, (one, two) in enumerate(zip(again, data, strict=False)) if one != two), len(again))
+        names = [name for name, _, end in _members(again) if place < end]
+        raise Wrong(f"byte {place} ({names[0] if names else 'the list of files'}): not as a pack is written")
+    return files
 
 
 class Export:
-    """A directory under verification."""
+    """What is under verification: the files of a pack, or a folder."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self) -> None:
+        self.source: Mapping[str, bytes | Path] = {}
+        self.place = ""
         self.size = 0
         self.root = b""
-        self.skeletons: list[dict[str, Any]] = []
+        self.range = (0, 0)
+        self.leaves: list[bytes] = []
+        self.skeletons: dict[int, dict[str, Any]] = {}
         self.tags: dict[str, int] = {}
 
     def read(self, name: str) -> bytes:
         """A file's bytes; `Wrong` names a missing one."""
-        try:
-            return (self.directory / name).read_bytes()
-        except OSError:
-            raise Wrong(f"{name}: missing") from None
+        found = self.source.get(name)
+        self.place = name
+        if found is None:
+            raise Wrong(f"{name}: missing")
+        return found.read_bytes() if isinstance(found, Path) else found
+
+    def names(self, below: str = "") -> list[str]:
+        """The names of all files that begin so."""
+        return sorted(name for name in self.source if name.startswith(below))
 
     def files(self) -> str:
         """文件: every file is the one in manifest.json, and there is no other."""
-        listed = json.loads(self.read("manifest.json"))
-        there = {
-            path.relative_to(self.directory).as_posix()
-            for path in self.directory.rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
-        }
+        manifest = self.read("manifest.json")
+        listed = json.loads(manifest)
+        if json.dumps(listed, indent=1, sort_keys=True).encode() != manifest:
+            raise Wrong("manifest.json: not as an export writes it")
         for name, digest in sorted(listed.items()):
             if hashlib.sha256(self.read(name)).hexdigest() != digest:
                 raise Wrong(f"{name}: changed since the export")
-        if extra := sorted(there - listed.keys() - {"manifest.json"}):
+        if extra := sorted(set(self.names()) - listed.keys() - {"manifest.json"}):
             raise Wrong(f"{extra[0]}: not part of the export")
         return f"{len(listed)} files"
 
     def signature(self, vkey: str) -> str:
         """签名: the log's key signed this size and root."""
         self.size, self.root = check_checkpoint(self.read("checkpoint"), vkey)
+        asked = json.loads(self.read("request.json")) if "request.json" in self.source else {}
+        first, last = self.range = asked.get("range", (0, self.size))
+        if not 0 <= first <= last <= self.size:
+            raise Wrong("request.json: a range outside the log")
         return f"{self.size} entries, root {self.root.hex()[:16]}…"
 
     def tree(self) -> str:
@@ -256,65 +312,76 @@ class Export:
         while count >= WIDTH:
             level, count = level + 1, count // WIDTH
             levels.append(self._tiles(level, count))
-        top = self._root(levels)
-        for number in range(-(-self.size // WIDTH)):
+        self.leaves = rows
+        for number in range(self.range[0] // WIDTH, -(-self.range[1] // WIDTH)):
             self._bundle(number, rows[number * WIDTH : (number + 1) * WIDTH], levels)
-        if top != self.root:
-            raise Wrong(self._blame(levels))
         for upper in range(1, len(levels)):
             for place, claimed in enumerate(levels[upper]):
                 if root_of(levels[upper - 1][place * WIDTH : (place + 1) * WIDTH]) != claimed:
-                    raise Wrong(
-                        f"{tile_path(str(upper), place // WIDTH, WIDTH)}: hash {place % WIDTH} does not fit below"
+                    where = tile_path(
+                        str(upper), place // WIDTH, min(WIDTH, len(levels[upper]) - place // WIDTH * WIDTH)
                     )
+                    raise Wrong(f"{where}: hash {place % WIDTH} does not fit below")
+        if root_of(rows) != self.root:
+            raise Wrong("checkpoint: entries and tiles agree with each other, but not with the signed root")
         return f"{self.size} leaves under the signed root"
+
+    def witnesses(self, vkey: str) -> str:
+        """见证: the newest witnessed checkpoint is of this log and has the cosignatures that the policy wants."""
+        if "policy.txt" not in self.source or "witnessed" not in self.source:
+            return ""
+        note = self.read("witnessed")
+        size, root = check_checkpoint(note, vkey, "witnessed")
+        if size > self.size or root_of(self.leaves[:size]) != root:
+            raise Wrong("witnessed: the witnesses saw another log")
+        enough, count = quorum_reached(self.read("policy.txt").decode(), note, "witnessed")
+        if not enough:
+            raise Wrong(f"witnessed: {count} cosignatures are not the quorum")
+        return f"{count} witnesses over {size} entries"
 
     def entries(self) -> str:
         """条目: canonical form, known keys, time that rises."""
         before = 0
-        for index, skeleton in enumerate(self.skeletons):
+        for index, skeleton in self.skeletons.items():
             if skeleton["t"] <= before:
                 raise Wrong(f"entry {index}: its time does not rise")
             before = skeleton["t"]
-            for tag in skeleton.get("tags", ()):
-                self.tags[tag] = index
-        return f"{len(self.skeletons)} canonical entries"
+            self.tags |= dict.fromkeys(skeleton.get("tags", ()), index)
+        if any(index not in self.skeletons for index in range(*self.range)):
+            raise Wrong("entries: the range is not whole")
+        return f"{len(self.skeletons)} canonical entries, {self.range[0]} to {self.range[1]} whole"
 
     def histories(self) -> str:
         """历史: each generation laid open is whole: all its entries are here, its line is in the index, none follows."""
-        places = sorted((self.directory / "histories").glob("*.json"), key=lambda path: int(path.stem))
-        shown = [(path.name, json.loads(path.read_bytes())) for path in places]
-        if not shown:
-            return ""
+        places = sorted(self.names("histories/"), key=lambda name: int(name[10:-5]))
+        shown = [(name[10:], json.loads(self.read(name))) for name in places]
         total = sum(self._history(name, history) for name, history in shown)
-        keys = [(bytes.fromhex(history["key"]), history) for _, history in shown]
-        for (old, history), (new, _) in itertools.pairwise(keys):
-            if history["closed"]:
-                last = self.skeletons[self.tags[_tag(old, history["count"])]]
-                if last.get("manifest") != _b64(_hmac(old, b"successor" + new)):
-                    raise Wrong(f"history of generation {history['generation']}: its successor is not the next one")
-        return f"{len(shown)} generations, {total} entries, none missing"
+        for (_, old), (_, new) in itertools.pairwise(shown):
+            if old["closed"] and old["of"] == new["of"]:
+                key, following = bytes.fromhex(old["key"]), bytes.fromhex(new["key"])
+                last = self.skeletons[self.tags[_tag(key, old["count"])]]
+                if last.get("manifest") != _b64(_hmac(key, b"successor" + following)):
+                    raise Wrong(f"history of generation {old['generation']}: its successor is not the next one")
+        return f"{len(shown)} generations, {total} entries, none missing" if shown else ""
 
     def details(self) -> str:
         """明细: each opened detail is what its entry commits to."""
-        places = sorted((self.directory / "details").glob("*"), key=lambda path: int(path.name))
-        for path in places:
-            index, salted = int(path.name), path.read_bytes()
+        places = self.names("details/")
+        for name in places:
+            index, salted = int(name[8:]), self.read(name)
             digest = hashlib.sha256(b"runxin/audit/detail/v1\x00" + salted).digest()
-            if not index < self.size or self.skeletons[index].get("detail") != _b64(digest):
-                raise Wrong(f"details/{path.name}: not what entry {index} commits to")
+            if self.skeletons.get(index, {}).get("detail") != _b64(digest):
+                raise Wrong(f"{name}: not what entry {index} commits to")
         return f"{len(places)} opened details" if places else ""
 
     def _history(self, name: str, history: dict[str, Any]) -> int:
+        self.place = f"histories/{name}"
         key, count = bytes.fromhex(history["key"]), int(history["count"])
         for number in range(1, count + 1):
             if _tag(key, number) not in self.tags:
                 raise Wrong(f"histories/{name}: its entry {number} is not in the log")
-        following = count + 1
-        while _tag(key, following) in self.tags:
-            following += 1
-        if following != count + 1:
-            raise Wrong(f"histories/{name}: its entry {following - 1} is in the log and not in the history")
+        if _tag(key, count + 1) in self.tags:
+            raise Wrong(f"histories/{name}: its entry {count + 1} is in the log and not in the history")
         if history["closed"] and self.skeletons[self.tags[_tag(key, count)]]["kind"] != "tag.successor":
             raise Wrong(f"histories/{name}: its last entry does not end it")
         if "epoch" in history:
@@ -331,6 +398,8 @@ class Export:
         epoch, count = int(history["epoch"]).to_bytes(8, "big"), int(history["indexed"])
         line = _hmac(key, b"head" + epoch) + _hmac(key, b"count" + epoch + count.to_bytes(8, "big"))
         path = [base64.b64decode(step) for step in history["path"]]
+        if [base64.b64encode(step).decode() for step in path] != history["path"]:
+            raise Wrong(f"{where}: not in canonical form")
         root = base64.urlsafe_b64decode(entry["manifest"] + "=")
         check_path(leaf_hash(line), history["line"], history["lines"], path=path, root=root, where=where)
         below = sum(1 for number in range(1, history["count"] + 1) if self.tags[_tag(key, number)] < entry["covers"])
@@ -348,23 +417,6 @@ class Export:
             hashes += [data[at : at + HASH] for at in range(0, len(data), HASH)]
         return hashes
 
-    def _root(self, levels: list[list[bytes]]) -> bytes:
-        """The root from the highest tiles and, at the right edge, from those below."""
-        peaks: list[bytes] = []
-        for upper in range(len(levels) - 1, -1, -1):
-            done = len(levels[upper + 1]) * WIDTH if upper + 1 < len(levels) else 0
-            rest = levels[upper][done:]
-            while rest:
-                size = 1 << len(rest).bit_length() - 1
-                peaks.append(root_of(rest[:size]))
-                rest = rest[size:]
-        if not peaks:
-            return root_of([])
-        node = peaks.pop()
-        while peaks:
-            node = node_hash(peaks.pop(), node)
-        return node
-
     def _bundle(self, number: int, tile: list[bytes], levels: list[list[bytes]]) -> None:
         name = tile_path("entries", number, len(tile))
         entries = read_bundle(self.read(name), len(tile), f"{name} (entries from {number * WIDTH})")
@@ -376,14 +428,7 @@ class Export:
             first = next(at for at, (one, two) in enumerate(zip(found, tile, strict=True)) if one != two)
             raise Wrong(f"entry {number * WIDTH + first}: changed")
         for offset, entry in enumerate(entries):
-            self.skeletons.append(_skeleton(entry, number * WIDTH + offset))
-
-    def _blame(self, levels: list[list[bytes]]) -> str:
-        for upper in range(1, len(levels)):
-            for place, claimed in enumerate(levels[upper]):
-                if root_of(levels[upper - 1][place * WIDTH : (place + 1) * WIDTH]) != claimed:
-                    return f"{tile_path(str(upper), place // WIDTH, WIDTH)}: hash {place % WIDTH} does not fit below"
-        return "checkpoint: entries and tiles agree with each other, but not with the signed root"
+            self.skeletons[number * WIDTH + offset] = _skeleton(entry, number * WIDTH + offset)
 
 
 def _skeleton(entry: bytes, index: int) -> dict[str, Any]:
@@ -409,17 +454,27 @@ def _b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def verify(directory: Path, vkey: str | None = None, *, report: Any = print) -> bool:
-    """Run every check, report a verdict for each, stop at the first that fails. True if none failed."""
-    export = Export(directory)
-    own = vkey is None
+def verify(source: Path | bytes | Mapping[str, bytes], vkey: str | None = None, *, report: Any = print) -> bool:
+    """Run every check over a folder, a pack or a pack's files; report each verdict, stop at the first that fails."""
+    export = Export()
+
+    def opened() -> str:
+        data = source.read_bytes() if isinstance(source, Path) and source.is_file() else source
+        if isinstance(data, Path):
+            files = [path for path in data.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+            export.source = {path.relative_to(data).as_posix(): path for path in files}
+            return ""
+        export.source = unpack(data) if isinstance(data, bytes) else data
+        return f"{len(data)} bytes" if isinstance(data, bytes) else ""
 
     def trusted() -> str:
         return vkey if vkey is not None else export.read("vkeys").decode("utf-8", "replace").split("\n")[0]
 
     checks: list[tuple[str, Callable[[], str]]] = [
+        ("打包 pack", opened),
         ("签名 signature", lambda: export.signature(trusted())),
         ("哈希 hashes", export.tree),
+        ("见证 witnesses", lambda: export.witnesses(trusted())),
         ("条目 entries", export.entries),
         ("历史 histories", export.histories),
         ("明细 details", export.details),
@@ -428,19 +483,17 @@ def verify(directory: Path, vkey: str | None = None, *, report: Any = print) -> 
     for name, check in checks:
         try:
             found = check()
-        except Wrong as wrong:
-            report(f"不通过 FAILED   {name}: {wrong}")
-            return False
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            report(f"不通过 FAILED   {name}: malformed ({type(error).__name__})")
+        except (Wrong, ValueError, LookupError, TypeError) as error:
+            place = "" if export.place in str(error) else f" ({export.place})"
+            report(f"不通过 FAILED   {name}: {error if isinstance(error, Wrong) else 'malformed'}{place}")
             return False
         report(f"通过 passed     {name}: {found}" if found else f"无法判断 no material   {name}")
-    if own:
+    if vkey is None:
         report("注意 note: checked with the key inside the export; compare it with the one in the sharing agreement")
     return True
 
 
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
-        sys.exit("usage: python verify.py <directory> [<log vkey>]")
+        sys.exit("usage: python verify.py <folder or .auditpack> [<log vkey>]")
     sys.exit(0 if verify(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) == 3 else None) else 1)
