@@ -26,6 +26,7 @@ from keys.solitude import present
 
 BY = "local command line"
 NEW_PASSPHRASE, NEW_KEY = "RUNXIN_NEW_ROOT_PASSPHRASE", "RUNXIN_NEW_ROOT_KEY"
+"""Environment variables for a change of root that nobody sits beside; otherwise it is asked for."""
 
 
 def add_to(group: typer.Typer) -> None:
@@ -49,7 +50,7 @@ def rotate(
     """One step of a rotation; without a step, where it stands. 轮换某范围的密钥，每次一步。
 
     All but the last work beside a running gateway. `--destroy` wants it stopped: every key that is left is wrapped again under a
-    fresh root with a new passphrase (RUNXIN_NEW_ROOT_PASSPHRASE, or asked for), so that no copy from before opens.
+    fresh root with a new passphrase, which is asked for, so that no copy from before opens.
     """
     from gateway.app import opened
     from gateway.flows.rotation import followers, scope_named, take_step
@@ -143,7 +144,7 @@ def recover_root(
 ) -> None:
     """Recover a lost root file from three shares; it must open every key before it is written. 用三份份额恢复根密钥。
 
-    The new file is sealed under RUNXIN_ROOT_PASSPHRASE (or asked for).
+    The new file is sealed under RUNXIN_ROOT_PASSPHRASE; without it, the passphrase is asked for.
     """
     settings = settings_of(data)
     folder = settings.data / "keys"
@@ -162,7 +163,7 @@ def recover_root(
 
 def _fresh_root(settings: Settings) -> str:
     """The new passphrase (`file`) or the new key's text (`env`)."""
-    if settings.root_key == "env":
+    if settings.root_key_source == "env":
         return os.environ.pop(NEW_KEY, "") or _asked("New root key (base64 of 32 random bytes)")
     return os.environ.pop(NEW_PASSPHRASE, "") or _asked("New passphrase of the root key")
 
@@ -178,7 +179,7 @@ def _require_alone(settings: Settings) -> None:
 
 def _change_root(settings: Settings, fresh: str) -> None:
     folder = settings.data / "keys"
-    if settings.root_key == "env":
+    if settings.root_key_source == "env":
         old, new = _environment_root(os.environ.get("RUNXIN_ROOT_KEY", "")), _environment_root(fresh)
         with present(folder, alone=True):
             rewrap(folder, old, new)
@@ -213,7 +214,7 @@ def _run_keeping_root(settings: Settings, work: Coroutine[Any, Any, None]) -> No
 @contextmanager
 def _kept_root(settings: Settings) -> Iterator[None]:
     """Opening the premises takes the root out of the environment; a command that opens them twice puts it back in between."""
-    text = os.environ.get("RUNXIN_ROOT_KEY") if settings.root_key == "env" else None
+    text = os.environ.get("RUNXIN_ROOT_KEY") if settings.root_key_source == "env" else None
     try:
         yield
     finally:

@@ -30,7 +30,7 @@ from gateway.flows.requests import EvaluateRequest, SignedRequest
 from gateway.identity.approvals import verify_approval
 from gateway.store.database import Writing
 from gateway.store.exchanges import Grant, count_evaluations, enrolled_size, grant_made, put_grant, use_grant
-from gateway.store.naming import count_burst, first_alarm
+from gateway.store.naming import count_burst, first_alarm, forget_ended
 
 LEAST_QUOTA = 500
 QUOTA_SHARE = 50  # one fiftieth of the register: 2 % a day
@@ -116,6 +116,12 @@ async def raise_alarm(house: House, caller: Caller, code: str) -> None:
 
     with contextlib.suppress(_Known):
         await house.log.append(draft, effect=once)
+
+
+async def forget_counts(writing: Writing, now: datetime) -> None:
+    """Remove counts and alarms of the past, with the house's upkeep."""
+    seconds = int(now.timestamp())
+    await forget_ended(writing, now=seconds, today=_day(now), window=seconds // BURST_SECONDS)
 
 
 class _Known(Exception):  # noqa: N818 (no error: it only ends a submission that has nothing to say)

@@ -14,6 +14,7 @@ from gateway.domain.parties import Caller, Client, Party
 from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome
 from gateway.errors import Denied
 from gateway.flows.account import Account
+from gateway.flows.blind_door import forget_counts
 from gateway.flows.house import House
 from gateway.store.database import Writing
 from gateway.store.exchanges import Delivery, finish, forget_expired, overdue
@@ -40,6 +41,7 @@ async def upkeep(house: House) -> None:
     async with house.database.write() as writing:
         await forget_claims(writing, now=now)
         await forget_expired(writing, now)
+        await forget_counts(writing, house.clock.now())
 
 
 async def expire(house: House) -> int:

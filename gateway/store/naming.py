@@ -50,6 +50,15 @@ async def first_alarm(writing: Writing, party: str, day: str, code: str) -> bool
     return True
 
 
+async def forget_ended(writing: Writing, *, now: int, today: str, window: int) -> None:
+    """Remove what nobody asks for any more: windows that ended, alarms of days before, re-identifications whose signed request has
+    long expired (until then its digest keeps it from being granted twice). now: unix seconds; today, window: as counted at the door.
+    """
+    await writing.connection.execute(delete(evaluation_windows).where(evaluation_windows.c.window < window))
+    await writing.connection.execute(delete(door_alarms).where(door_alarms.c.day < today))
+    await writing.connection.execute(delete(reidentifications).where(reidentifications.c.expires_at < now - 2 * 86_400))
+
+
 # --- conversions ----------------------------------------------------------------------------------------------------------
 
 

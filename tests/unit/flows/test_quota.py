@@ -3,11 +3,14 @@
 import asyncio
 
 import pytest
+from sqlalchemy import func, select
 
 from gateway.client import statements
 from gateway.client.errors import GatewayRefused
 from gateway.domain.vocabulary import Department
 from gateway.flows.blind_door import BURST_SECONDS, LEAST_BURST, LEAST_QUOTA
+from gateway.flows.upkeep import upkeep
+from gateway.store.exchange_tables import door_alarms, evaluation_counts, evaluation_windows
 from keys.group import hash_to_group
 from keys.identifiers import issue
 from tests.unit.flows.naming_world import b64, built, child, number_of
@@ -159,3 +162,22 @@ async def test_joining_names_by_identifiers_in_clear_counts_like_the_blind_door(
             else:
                 await joining
     assert [alarm["code"] for alarm in await world.entries(kind="alarm")] == ["burst"]
+
+
+async def test_upkeep_removes_counts_of_the_past_and_nothing_of_today(world):
+    async def counted():
+        async with world.house.database.read() as reading:
+            tables = (evaluation_windows, door_alarms, evaluation_counts)
+            return [
+                (await reading.connection.execute(select(func.count()).select_from(table))).scalar() for table in tables
+            ]
+
+    async with world.client("ed", None) as client:
+        await client.evaluate(points(LEAST_BURST))
+        await refused(client.evaluate(points(1)))
+        await upkeep(world.house)
+        assert await counted() == [1, 1, 1]
+        assert (await refused(client.evaluate(points(1)))).code == "burst"
+    world.clock.step(86_400)
+    await upkeep(world.house)
+    assert await counted() == [0, 0, 1]
