@@ -57,15 +57,15 @@ def assemble(settings: EdgeSettings) -> Edge:
     if local.department is not settings.party.department:
         raise mapping_refusal("another_department")
     log = EdgeLog(settings.log)
-    register = _register(settings, local, log)
+    register = build_register(settings, local, log)
     directory = Directory(settings.directory, settings.party.department)
     office = Office(settings.party, settings.region, settings.signing_key, settings.medical)
     source = DepartmentSource(office, exchanges=exchanges, mapping=local, register=register, directory=directory)
     return Edge(settings, exchanges, local, register, directory, source, log)
 
 
-def _register(settings: EdgeSettings, local: LocalMapping, log: EdgeLog) -> Register:
-    """Each protocol's library is loaded only where it is spoken."""
+def build_register(settings: EdgeSettings, local: LocalMapping, log: EdgeLog) -> Register:
+    """The register that the settings name. Each protocol's library is loaded only where it is spoken."""
     calls = Calls(settings.limits)
 
     def refused(_file: str, code: str) -> None:
