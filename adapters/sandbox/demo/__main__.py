@@ -13,7 +13,9 @@ import threading
 import time
 from pathlib import Path
 
+from adapters.sandbox.cast import cast
 from adapters.sandbox.demo.desk import enrol_people, enrolment_grant
+from adapters.sandbox.demo.five_story import tell_five
 from adapters.sandbox.demo.site import PEOPLE
 from adapters.sandbox.demo.stage import Stage, build_stage, keep_metrics, start_edges, start_gateway, start_systems
 from adapters.sandbox.demo.steps import tell
@@ -29,6 +31,9 @@ def main() -> int:
     parser.add_argument(
         "--folder", type=Path, default=Path(".demo"), help="where everything is written (default .demo)"
     )
+    parser.add_argument(
+        "--departments", choices=("two", "five"), default="two", help="five adds steps i to n: health, 12355, 12338"
+    )
     given = parser.parse_args()
     teller = Teller(os.environ.get("RUNXIN_DEMO_LANGUAGE", "zh"))
     teller.title()
@@ -37,6 +42,8 @@ def main() -> int:
         set_up(stage, teller)
         story = Story(stage, teller)
         tell(story)
+        if given.departments == "five":
+            tell_five(story, cast(stage.population))
         story.save()
         keep_metrics(stage)
         teller.console.print()
@@ -97,7 +104,11 @@ def addresses(stage: Stage) -> list[tuple[str, str]]:
         ("civil affairs: edge", stage.addresses["ca_edge"]),
         ("education: system", stage.addresses["education"]),
         ("education: edge", stage.addresses["ed_edge"]),
+        *((name, stage.addresses[name]) for name in FURTHER if name in stage.addresses),
     ]
+
+
+FURTHER = ("health", "he_edge", "youth_league", "yl_edge", "womens_federation", "wf_edge")
 
 
 def until_told() -> None:

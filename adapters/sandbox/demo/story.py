@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from adapters.sandbox.cast import Cast
 from adapters.sandbox.demo import example
@@ -23,8 +23,18 @@ from adapters.sandbox.demo.telling import Teller
 from adapters.sandbox.population import Child
 from gateway.client.errors import GatewayRefused
 from gateway.client.sending import NothingPermitted
+from gateway.client.sync import RunxinClient
 from gateway.domain.orders import FieldValue
 from gateway.domain.vocabulary import AgeBand
+
+
+class Sends(Protocol):
+    """Whoever has sent something and may ask what became of it."""
+
+    def client(self) -> RunxinClient:
+        """A fresh SDK client."""
+        ...
+
 
 Outcome = tuple[str, int | None, Sequence[str]]
 """How an event ended: status, index of its entry where there is one, names of the fields that it was about."""
@@ -184,7 +194,7 @@ def sent(
     return "accepted", made.receipt.index, sorted(went)
 
 
-def final_state(desk: Desk, exchange: str, *, seconds: float = 40.0) -> Outcome:
+def final_state(desk: Sends, exchange: str, *, seconds: float = 40.0) -> Outcome:
     """What became of the desk's newest delivery of an exchange, once it is no longer under way."""
     deadline = time.monotonic() + seconds
     state = "none"

@@ -44,6 +44,22 @@ SENTENCES = {
         "审计员：一名儿童的完整历史，证明完整；改一个字节即被发现",
         "The auditor: one child's whole history, proved whole; one changed byte is found",
     ),
+    "five": ("另外三个部门登场：医院、12355、12338", "Three more departments: a hospital, 12355, 12338"),
+    "i": ("学校转介医院（X08）：在医院成为 FHIR 任务", "A school refers to the hospital (X08): a FHIR task there"),
+    "j": ("转介回执（X09）：没有诊断、药品、病区", "The receipt (X09): no diagnosis, no drug, no ward"),
+    "k": (
+        "出院回归（X10）、随访（X12）、家庭教育派单（X23）",
+        "Discharge (X10), follow-up (X12), guidance for the family (X23)",
+    ),
+    "l": (
+        "12355 个案转介（X18）：供应商签名回调，重复不再发送",
+        "12355 hands a case over (X18): a signed webhook, sent once",
+    ),
+    "m": (
+        "12338 侵害线索（X19，保护通道）与资源目录（X16）",
+        "A harm clue (X19, protective door); the directory of care (X16)",
+    ),
+    "n": ("同一名儿童，五个部门，五个互不相同的假名", "One child, five departments, five names with nothing in common"),
     "done": ("演示结束", "The story is told"),
     "stay": ("各服务保持运行，按 Ctrl+C 结束。", "Everything stays up; Ctrl+C ends it."),
     "expected": ("预期", "expected"),

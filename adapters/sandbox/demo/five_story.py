@@ -1,0 +1,377 @@
+"""Steps i to n: referral, receipt, discharge, follow-up, hotline and harm clue, and five names of one child.
+
+Rules kept here: as in the first half, every event goes through the SDK or a department's own edge and says what was expected; what
+the departmental systems got is read from the systems themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+
+from adapters.base.exchange_file import read as read_exchanges
+from adapters.sandbox import fhir_data
+from adapters.sandbox.cast import Cast
+from adapters.sandbox.demo import five
+from adapters.sandbox.demo.desk import Desk
+from adapters.sandbox.demo.stage import PASSPHRASE, Stage
+from adapters.sandbox.demo.story import Outcome, Story, final_state, sent, take_inbox
+from adapters.sandbox.population import Child
+from gateway.client.configuration import load
+from gateway.client.sync import RunxinClient
+from gateway.domain.orders import FieldValue
+from gateway.domain.vocabulary import AgeBand
+
+_RELATION = {"51": "51", "52": "52", "61": "61", "62": "62"}
+
+
+def desks_of(story: Story) -> dict[str, Desk]:
+    """Who sits where in the second half."""
+    return {
+        "sc": story.desk("sc", "T0417", "school_psychologist"),
+        "ca": story.desk("ca", "M0102", "child_supervisor"),
+        "ed": story.desk("ed", "J0201", "case_worker"),
+        "he": story.desk("he", *five.OFFICERS["he"]),
+        "yl": story.desk("yl", *five.OFFICERS["yl"]),
+        "wf": story.desk("wf", *five.OFFICERS["wf"]),
+    }
+
+
+def consented(story: Story, desk: Desk, child: Child, exchange: str, purpose: str, recipient: str) -> None:
+    """What guardian and child said to an exchange, recorded by the department that sends."""
+    band = child.band(story.stage.population.on)
+    desk.consent(
+        child,
+        exchange=exchange,
+        purpose=purpose,
+        recipients=[recipient],
+        fields=five.fields_of(story.stage, exchange),
+        band=band,
+        child_grant="granted" if band is not AgeBand.A0_7 else "not_asked",
+    )
+
+
+def by_edge(
+    story: Story, name: str, exchange: str, purpose: str, to: Desk, child: Child, door: str = "normal"
+) -> Callable[[], Outcome]:
+    """A sending that the department's own system asks of its edge; the edge reads the values from the system itself."""
+
+    def act() -> Outcome:
+        answer = five.local_send(
+            story.stage,
+            name,
+            {
+                "exchange": exchange,
+                "purpose": purpose,
+                "door": door,
+                "recipient": to.party.text,
+                "key": f"demo-{exchange}-{name}-{child.number}",
+                "records": [{"record": five.RECORD[name](child)}],
+                **({"reason": "violence"} if door == "protective" else {}),
+            },
+        )
+        return accepted(answer.json())
+
+    return act
+
+
+def accepted(said: Mapping[str, Any]) -> Outcome:
+    """The outcome of an edge's answer."""
+    if "delivery" not in said:
+        return str(said.get("code", "queued")), None, ()
+    return "accepted", int(said["receipt"].split()[1]), ()
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeDesk:
+    """An edge as a client of the gateway: whoever sends through it asks it what became of a sending."""
+
+    story: Story
+    name: str
+
+    def client(self) -> RunxinClient:
+        """A fresh SDK client with the edge's own configuration."""
+        stage = self.story.stage
+        configuration = load(stage.folder / "bodies" / self.name / "client.toml")
+        return RunxinClient(configuration, exchanges=read_exchanges(stage.folder / "exchanges.json"))
+
+
+def acknowledged(story: Story, step: str, exchange: str, sender: Desk | EdgeDesk, caller: str, provider: str) -> None:
+    """The recipient's own system has it."""
+    what = f"{exchange}, recipient"
+    story.event(step, what, exchange, caller, provider, "acknowledged", lambda: final_state(sender, exchange))
+
+
+# --- i, j: to the hospital and back ------------------------------------------------------------------------------------------
+
+
+def referral(child: Child) -> dict[str, FieldValue]:
+    """A school's referral of a pupil."""
+    guardian = child.guardians[0]
+    return {
+        "case_id": "GA-2026-0031",
+        "child_name": child.name,
+        "child_id_type": "resident",
+        "child_id_number": child.identifier or "",
+        "sex": child.sex,
+        "birth_date": child.born.isoformat(),
+        "guardian_name": guardian.name,
+        "guardian_relation": _RELATION.get(guardian.relation, "97"),
+        "guardian_phone": guardian.phone,
+        "reason_codes": ["screening_positive", "warning"],
+        "risk_band": "warning",
+        "scale": "phqa",
+        "scale_total": 14,
+        "scale_band": "moderate",
+        "scale_date": "2026-11-10",
+        "safety_flag": "N",
+    }
+
+
+def step_i(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
+    """X08: a referral becomes a ServiceRequest and a Task in the hospital."""
+    school, hospital = desks["sc"], desks["he"]
+    consented(story, school, roles.pupil, "X08", "P02", "health")
+    story.event(
+        "i",
+        "X08, school -> hospital",
+        "X08",
+        "sc",
+        "sc",
+        "accepted",
+        lambda: sent(school, "X08", "P02", hospital, [(roles.pupil, referral(roles.pupil))]),
+        role="pupil",
+    )
+    acknowledged(story, "i", "X08", school, "he", "sc")
+    story.event(
+        "i",
+        "FHIR Task in the hospital",
+        "X08",
+        "he",
+        "he",
+        "Task requested",
+        lambda: (task_state(story.stage, roles.pupil), None, ()),
+        role="pupil",
+    )
+
+
+def task_state(stage: Stage, child: Child) -> str:
+    """The hospital's newest task about a patient, asked over FHIR."""
+    bundle = httpx2.post(
+        f"{stage.addresses['health']}/Task/_search",
+        content=f"patient=Patient/{five.RECORD['he'](child)}",
+        headers={"Authorization": f"Bearer {PASSPHRASE}"},
+        trust_env=False,
+    ).json()
+    entries = bundle.get("entry", [])
+    return f"Task {entries[0]['resource']['status']}" if entries else "no Task"
+
+
+def staff(stage: Stage, child: Child, event: str, days: int) -> None:
+    """The hospital's staff books or discharges."""
+    on = stage.population.on + timedelta(days=days)
+    httpx2.post(
+        stage.addresses["health"].removesuffix("/fhir") + "/desk",
+        json={"patient": five.RECORD["he"](child), "event": event, "on": on.isoformat()},
+        headers={"Authorization": f"Bearer {PASSPHRASE}"},
+        trust_env=False,
+    ).raise_for_status()
+
+
+def step_j(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
+    """X09: booked, and the school learns it, without a diagnosis."""
+    school, hospital = desks["sc"], desks["he"]
+    staff(story.stage, roles.pupil, "booked", 25)
+    consented(story, hospital, roles.pupil, "X09", "P02", "education")
+    story.event(
+        "j",
+        "X09, hospital -> school",
+        "X09",
+        "he",
+        "he",
+        "accepted",
+        by_edge(story, "he", "X09", "P02", school, roles.pupil),
+        role="pupil",
+    )
+    story.event("j", "X09, school's inbox", "X09", "sc", "he", "opened", lambda: take_inbox(story, school))
+    rows = [row for row in story.inboxes.get("sc", []) if row["exchange"] == "X09"]
+    text = json.dumps(rows, ensure_ascii=False)
+    secrets = (*fhir_data.DIAGNOSES, fhir_data.DIAGNOSIS_TEXT, fhir_data.DRUG_TEXT, fhir_data.WARD_TEXT, "diagnosis")
+    story.event(
+        "j",
+        "diagnosis, drug, ward",
+        "X09",
+        "sc",
+        "he",
+        "none",
+        lambda: ("none" if rows and not any(s in text for s in secrets) else "found", None, ()),
+    )
+
+
+# --- k, l: back home ------------------------------------------------------------------------------------------------------------
+
+
+def step_k(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
+    """X10 discharge to civil affairs, X12 follow-up back to the hospital, X23 guidance for the family."""
+    hospital, civil, federation = desks["he"], desks["ca"], desks["wf"]
+    staff(story.stage, roles.pupil, "discharged", 26)
+    consented(story, hospital, roles.pupil, "X10", "P03", "civil_affairs")
+    story.event(
+        "k",
+        "X10, hospital -> civil affairs",
+        "X10",
+        "he",
+        "he",
+        "accepted",
+        by_edge(story, "he", "X10", "P03", civil, roles.pupil),
+        role="pupil",
+    )
+    acknowledged(story, "k", "X10", EdgeDesk(story, "he"), "ca", "he")
+    consented(story, civil, roles.pupil, "X12", "P03", "health")
+    visit: dict[str, FieldValue] = {
+        "case_id": "GA-2026-0031",
+        "visit_date": "2026-12-10",
+        "mode": "visit",
+        "functioning": "3",
+        "observations": ["stable"],
+        "safety_flag": "N",
+        "next_due": "2027-01-10",
+    }
+    story.event(
+        "k",
+        "X12, civil affairs -> hospital",
+        "X12",
+        "ca",
+        "ca",
+        "accepted",
+        lambda: sent(civil, "X12", "P03", hospital, [(roles.pupil, visit)]),
+        role="pupil",
+    )
+    acknowledged(story, "k", "X12", civil, "he", "ca")
+    consented(story, civil, roles.pupil, "X23", "P12", "womens_federation")
+    ticket: dict[str, FieldValue] = {
+        "ticket_id": "PD-2026-0009",
+        "guardian_name": roles.pupil.guardians[0].name,
+        "guardian_phone": roles.pupil.guardians[0].phone,
+        "topic_codes": ["companionship", "emotion"],
+    }
+    story.event(
+        "k",
+        "X23, civil affairs -> women's federation",
+        "X23",
+        "ca",
+        "ca",
+        "accepted",
+        lambda: sent(civil, "X23", "P12", federation, [(roles.pupil, ticket)]),
+        role="pupil",
+    )
+    acknowledged(story, "k", "X23", civil, "wf", "ca")
+
+
+def step_l(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
+    """X18: an operator of 12355 hands a case over; the vendor's webhook starts it, and a repeat sends nothing again."""
+    league, hospital = desks["yl"], desks["he"]
+    consented(story, league, roles.pupil, "X18", "P02", "health")
+
+    def hand_over() -> Outcome:
+        answer = httpx2.post(
+            story.stage.addresses["youth_league"] + "/call",
+            json={
+                "url": story.stage.addresses["yl_local"] + "/local/webhook",
+                "secret": five.WEBHOOK_SECRET,
+                "id": "evt-0001",
+                "event": {
+                    "type": "case.handover",
+                    "client": five.RECORD["yl"](roles.pupil),
+                    "recipient": hospital.party.text,
+                },
+            },
+            headers={"Authorization": f"Bearer {PASSPHRASE}"},
+            timeout=60,
+            trust_env=False,
+        )
+        return accepted(answer.json()["body"])
+
+    story.event("l", "X18, 12355 -> hospital", "X18", "yl", "yl", "accepted", hand_over, role="pupil")
+    acknowledged(story, "l", "X18", EdgeDesk(story, "yl"), "he", "yl")
+
+    def repeated() -> Outcome:
+        hand_over()
+        with EdgeDesk(story, "yl").client() as client:
+            return f"{sum(row['exchange'] == 'X18' for row in client.deliveries())} delivery", None, ()
+
+    story.event("l", "the same webhook again", "X18", "yl", "yl", "1 delivery", repeated, role="pupil")
+
+
+def step_m(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
+    """X19: a harm clue from last night's 12338 file, through the protective door."""
+    federation, civil = desks["wf"], desks["ca"]
+    child = roles.pupil
+    story.event(
+        "m",
+        "X19, women's federation -> civil affairs",
+        "X19",
+        "wf",
+        "wf",
+        "accepted",
+        by_edge(story, "wf", "X19", "P07", civil, child, door="protective"),
+        role="pupil",
+    )
+    acknowledged(story, "m", "X19", EdgeDesk(story, "wf"), "ca", "wf")
+    story.event(
+        "m",
+        "X16, directory of care, youth league -> women's federation",
+        "X16",
+        "yl",
+        "yl",
+        "accepted",
+        lambda: accepted(
+            five.local_send(
+                story.stage,
+                "yl",
+                {
+                    "exchange": "X16",
+                    "purpose": "P05",
+                    "door": "normal",
+                    "recipient": federation.party.text,
+                    "key": "demo-X16-yl",
+                    "records": [{"record": "S3301060"}, {"record": "S3301062"}],
+                },
+            ).json()
+        ),
+    )
+
+
+def step_n(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
+    """One child, five departments, five names that have nothing in common."""
+    names: dict[str, str] = {}
+
+    def five_names() -> Outcome:
+        for name in ("ca", "ed", "he", "yl", "wf"):
+            desk = desks[name]
+            with desk.client() as client:
+                (names[name],) = client.pseudonyms([desk.identifier(roles.pupil)])
+        bodies = {text.rpartition("1")[2] for text in names.values()}
+        return f"{len(bodies)} different", None, ()
+
+    story.event("n", "names of one child in five departments", "", "all", "", "5 different", five_names, role="pupil")
+    for name, text in names.items():
+        story.teller.note(f"{story.site[name].zh}：{text[:14]}…", f"{name}: {text[:14]}…")
+
+
+def tell_five(story: Story, roles: Cast) -> None:
+    """Set the second half up and tell it."""
+    story.teller.say("five")
+    started = time.monotonic()
+    five.set_up(story.stage)
+    story.teller.note(f"就绪，{time.monotonic() - started:.0f} 秒", f"ready in {time.monotonic() - started:.0f} s")
+    desks = desks_of(story)
+    for chapter in (step_i, step_j, step_k, step_l, step_m, step_n):
+        story.teller.chapter(chapter.__name__[-1])
+        chapter(story, roles, desks)
