@@ -61,11 +61,11 @@ SIGNING_KEYS = ("token", "order", "log")
 # --- premises: what lies in the data folder ---------------------------------------------------------------------------
 
 
-def found_premises(settings: Settings) -> None:
-    """Make a new data folder: root key, signing keys, folders. Raises `FileExistsError` where one is."""
+def found_premises(settings: Settings) -> RootKey:
+    """Make a new data folder: root key, signing keys, folders; the root key. Raises `FileExistsError` where one is."""
     settings.data.mkdir(mode=0o700, parents=True)
     (settings.data / "keys").mkdir(mode=0o700)
-    if settings.root_key == "file":
+    if settings.root_key_source == "file":
         root = create_root_file(settings.data / "keys" / "root.json", settings.root_passphrase.get_secret_value())
     else:
         root = open_root_environment()
@@ -77,11 +77,15 @@ def found_premises(settings: Settings) -> None:
     path = settings.data / "keys" / "signing.json"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump(wrapped, file)
+    if not settings.database:
+        # SQLite gives its side files the mode of the database; nobody else on the machine reads either.
+        (settings.data / "gateway.sqlite3").touch(mode=0o600)
+    return root
 
 
 def open_root(settings: Settings) -> RootKey:
     """The root key from where the settings say."""
-    if settings.root_key == "env":
+    if settings.root_key_source == "env":
         return open_root_environment()
     return open_root_file(settings.data / "keys" / "root.json", settings.root_passphrase.get_secret_value())
 
@@ -115,12 +119,12 @@ def log_signer(settings: Settings, root: RootKey) -> Signer:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[House]:
+async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterator[House]:
     """The rooms, open. Raises `GatewayFault` where something does not hold (keys, log head, self-test)."""
     keep_memory_private()
     run_selftest()
     clock = SystemClock()
-    root = open_root(settings)
+    root = root or open_root(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(present(settings.data / "keys"))
         database = Database(settings.database_url)
@@ -203,6 +207,9 @@ def build(settings: Settings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if not settings.demo and settings.protective_escrow is None:
+            # Better no start than a protective report whose history one department alone could open.
+            raise GatewayFault("escrow_missing")
         async with opened(settings) as house:
             app.state.house = house
             app.state.patience = Patience()

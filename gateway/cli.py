@@ -12,7 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.commands import audit_group, console_group, edge_group, keys_group, policy_group
+from gateway.commands import (
+    adapter_group,
+    audit_group,
+    console_group,
+    edge_group,
+    keys_custody,
+    keys_group,
+    policy_group,
+    sandbox_group,
+)
 from gateway.commands.terminal import Data, fail, run, settings_of
 from gateway.errors import GatewayError
 from gateway.settings import Settings
@@ -24,9 +33,12 @@ app = typer.Typer(
     help="润心网关 Runxin Gateway: a controlled channel between the departments that look after children in difficulty.",
 )
 app.add_typer(audit_group.app, name="audit")
+keys_custody.add_to(keys_group.app)
 app.add_typer(keys_group.app, name="keys")
 app.add_typer(policy_group.app, name="policy")
 app.add_typer(edge_group.app, name="edge")
+app.add_typer(adapter_group.app, name="adapter")
+app.add_typer(sandbox_group.app, name="sandbox")
 app.add_typer(console_group.app, name="console")
 
 
@@ -50,17 +62,17 @@ def init(data: Data = None) -> None:
     from gateway.app import found_premises, opened
 
     settings = settings_of(data)
-    if settings.root_key == "file" and not settings.root_passphrase.get_secret_value():
+    if settings.root_key_source == "file" and not settings.root_passphrase.get_secret_value():
         passphrase = typer.prompt("Passphrase of the root key", hide_input=True, confirmation_prompt=True)
         settings = settings.model_copy(update={"root_passphrase": type(settings.root_passphrase)(passphrase)})
     try:
-        found_premises(settings)
+        root = found_premises(settings)
     except FileExistsError:
         typer.echo(f"{settings.data} exists already; choose another folder by --data or RUNXIN_DATA.", err=True)
         raise SystemExit(2) from None
 
     async def start() -> None:
-        async with opened(settings):
+        async with opened(settings, root):
             pass
 
     run(start())

@@ -33,7 +33,10 @@ class Settings(BaseSettings):
     tls_certificate: Path | None = Field(default=None, description="Server certificate (PEM).")
     tls_key: Path | None = Field(default=None, description="Server key (PEM).")
     tls_client_ca: Path | None = Field(default=None, description="CA of the clients' certificates; mutual TLS.")
-    root_key: Literal["file", "env"] = Field(default="file", description="Where the root key comes from.")
+    root_key_source: Literal["file", "env"] = Field(
+        default="file",
+        description="Where the root key comes from: a sealed file, or RUNXIN_ROOT_KEY (base64 of 32 bytes).",
+    )
     root_passphrase: SecretStr = Field(default=SecretStr(""), description="Passphrase of the sealed root key file.")
     policies: Path | None = Field(default=None, description="Another policies folder than the one shipped.")
     protective_escrow: tuple[str, str] | None = Field(

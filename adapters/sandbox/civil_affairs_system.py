@@ -102,6 +102,7 @@ def _patiently(start: Callable[[], T]) -> T:
 
 
 def _serve_sqlite(directory: Path, population: Population) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
     path, log = directory / "minzheng.sqlite", directory / "statements.log"
     path.unlink(missing_ok=True)
     log.touch()

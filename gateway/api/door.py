@@ -114,7 +114,7 @@ def _headers(request: Request) -> dict[str, str]:
     for raw_name, raw_value in request.headers.raw:
         name = raw_name.decode("latin-1").lower()
         if name in found and name in _SINGLE:
-            raise NotAuthenticated("proof_invalid")
+            raise NotAuthenticated("header_repeated")
         found[name] = raw_value.decode("latin-1")
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ def new_key(
     """Make a key pair; prints the public half as a site file wants it. 生成密钥对，输出公钥。"""
     import base64
 
-    from keys.sealing_keys import SealingPair
+    from keys.sealing_keys import SUITES, SealingPair
     from keys.signing import SigningKey
 
     if out.exists():
@@ -32,12 +33,12 @@ def new_key(
         key = SigningKey.generate()
         key.save(out)
         typer.echo(key.verify_key.jwk()["x"])
-    elif kind == "sealing":
+    elif kind == "sealing" and suite in SUITES:
         pair = SealingPair.generate(suite)
         pair.save(out)
         typer.echo(base64.urlsafe_b64encode(pair.public_key).decode().rstrip("="))
     else:
-        typer.echo("The kind is `signing` or `sealing`.", err=True)
+        typer.echo("The kind is `signing` or `sealing`; the suite of a sealing key is `x25519` or `xwing`.", err=True)
         raise SystemExit(2)
 
 
@@ -66,4 +67,4 @@ def selftest() -> None:
     """Run the known-answer test of every primitive. 密码算法自检。"""
     from keys.selftest import report
 
-    typer.echo(json.dumps(report(), indent=1, ensure_ascii=False))
+    typer.echo(json.dumps([asdict(check) for check in report()], indent=1, ensure_ascii=False))

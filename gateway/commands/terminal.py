@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from pydantic import ValidationError
 
 from gateway.api.problems import problem
 from gateway.errors import BadRequest, Denied, GatewayError, GatewayFault, NotAuthenticated, ProviderFault
@@ -21,7 +22,14 @@ Data = Annotated[Path | None, typer.Option("--data", help="Data folder; otherwis
 
 def settings_of(data: Path | None = None) -> Settings:
     """The settings, with another data folder where one is named."""
-    return Settings(data=data) if data else Settings()
+    try:
+        return Settings(data=data) if data else Settings()
+    except ValidationError as error:
+        # The place and the reason; never the value, which may be a passphrase.
+        for fault in error.errors(include_input=False, include_url=False, include_context=False):
+            name = "_".join(str(part) for part in fault["loc"]).upper()
+            typer.echo(f"RUNXIN_{name}: {fault['msg']}. `runxin settings` shows what each is for.", err=True)
+        raise SystemExit(2) from None
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
+from dataclasses import asdict
 
 from gateway.audit.reading import Question, child_history, open_detail, page
 from gateway.audit.receipts import make_receipt
@@ -78,7 +78,7 @@ async def suites(house: House, signed: SignedRequest) -> bytes:
             signed.method, signed.path, signed.headers, signed.body, officer_required=False, reading=reading
         )
     await spend_proof(house, authenticated.proof_id)
-    return json.dumps(report(), ensure_ascii=False).encode()
+    return canonical({"suites": [asdict(check) for check in report()]})
 
 
 async def entries(house: House, signed: SignedRequest, read: Callable[[bytes], EntriesRequest]) -> Answer:

@@ -83,6 +83,9 @@ def test_every_runtime_dependency_is_pinned_in_the_lock():
         assert name in pinned or name.replace("-", ".") in pinned, name
 
 
+HOLD_THE_PATTERN = {"test_house_rules.py", "test_pages.py"}
+
+
 def test_nothing_tracked_names_this_machine():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
         "\n"
@@ -91,7 +94,7 @@ def test_nothing_tracked_names_this_machine():
     bad = []
     for name in filter(None, tracked):
         path = ROOT / name
-        if path == Path(__file__) or not path.is_file():
+        if not path.is_file() or path.name in HOLD_THE_PATTERN:
             continue
         try:
             text = path.read_text("utf-8")

@@ -182,8 +182,8 @@ async def test_a_proof_that_is_no_statement_is_invalid(walls, ca):
 async def test_a_security_header_that_comes_twice_is_refused(walls, ca, name):
     headers = await ca.headers("POST", QUERY, question())
     doubled = [*headers.items(), (name, headers[name])]
-    refused(await walls.http.post(QUERY, content=question(), headers=doubled), 401, "proof_invalid")
-    await counted(walls, proof_invalid=1)
+    refused(await walls.http.post(QUERY, content=question(), headers=doubled), 401, "header_repeated")
+    await counted(walls, header_repeated=1)
 
 
 async def test_a_request_about_a_child_needs_an_officer(walls, ca):
