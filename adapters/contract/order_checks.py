@@ -10,6 +10,7 @@ from dataclasses import replace
 from adapters.base.source import Inbound, InboundLine, Wanted
 from adapters.contract.checks import check, every, hold, refused
 from adapters.contract.kit import Kit, Skipped
+from gateway.domain.orders import SealedValue
 from gateway.domain.vocabulary import AgeBand
 from gateway.errors import GatewayError, ProviderFault
 from keys.signing import SigningKey
@@ -80,11 +81,10 @@ async def _(kit: Kit) -> None:
 @check("orders.sealed", "密封字段不见明文", "a sealed field shows no plain text")
 async def _(kit: Kit) -> None:
     for name in every(kit):
-        lines, data = await _answered(kit, name, _values(name, kit))
-        said = data.decode()
-        for values in lines.values():
-            for field, value in values.items():
-                hold(len(str(value)) < 8 or str(value) not in said, "plain_text", f"{name}.{field}")
+        release, _ = await kit.asked(kit.order(name, kit.subjects(name, 20), _values(name, kit)))
+        for line in release.lines:
+            plain = [field for field, value in line.values.items() if not isinstance(value, SealedValue)]
+            hold(not plain, "plain_text", f"{name}.{','.join(plain)}")
 
 
 @check("orders.suppressed", "抑制字段不释放", "a suppressed field does not leave")
