@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import pyotp
 from argon2 import PasswordHasher
@@ -27,6 +30,7 @@ from gateway.store.console import AccountRow, SessionRow
 from gateway.store.database import Writing
 from keys.buckets import aead_open, aead_seal
 
+_Hashed = TypeVar("_Hashed")
 FAILURES_AT_MOST = 5
 LOCK_SECONDS = 15 * 60
 STEP_SECONDS = 30
@@ -34,6 +38,8 @@ SHORTEST_PASSWORD = 12
 _NAME = re.compile(r"[a-z][a-z0-9.-]{2,38}\Z")
 _PERSON = re.compile(r"[0-9A-Z]{18}/[A-Za-z0-9-]{1,40}\Z")
 _HASHER = PasswordHasher()
+# Two at a time: each takes 64 MiB, and whoever floods the sign-in page must not fill the memory.
+_THREADS = ThreadPoolExecutor(2, thread_name_prefix="argon2")
 _NOBODY = _HASHER.hash(new_token())
 
 
@@ -109,7 +115,7 @@ async def add(
         person=person,
         role=str(role),
         department=str(department or ""),
-        password_hash=await asyncio.to_thread(_HASHER.hash, password),
+        password_hash=await _hashed(_HASHER.hash, password),
         code_secret=aead_seal(secret, code_secret.encode(), _binding(name)),
         last_step=0,
         failures=0,
@@ -177,7 +183,7 @@ async def sign_in(
     now = _now(house)
     async with house.database.read() as reading:
         row = await store.find_account(reading, name)
-    right = await asyncio.to_thread(_password_right, row.password_hash if row else _NOBODY, password)
+    right = await _hashed(_password_right, row.password_hash if row else _NOBODY, password)
     if row is None:
         raise Refused("sign_in_refused")
     account = Account.of(row)
@@ -252,6 +258,10 @@ def _matching_step(secret: bytes, row: AccountRow, code: str, now: int) -> int |
     totp = pyotp.TOTP(aead_open(secret, row.code_secret, _binding(row.account)).decode())
     steps = (now // STEP_SECONDS + shift for shift in (0, -1, 1))
     return next((step for step in steps if step > row.last_step and totp.verify(code, for_time=step * 30)), None)
+
+
+async def _hashed(work: Callable[..., _Hashed], *given: str) -> _Hashed:
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, partial(work, *given))
 
 
 def _password_right(hashed: str, password: str) -> bool:

@@ -31,11 +31,11 @@ class DemoAccount:
 
 
 async def make_demo_accounts(house: House, secret: bytes, settings: Settings) -> list[DemoAccount]:
-    """Five accounts, one per role; auditor and policy owner are of civil affairs. Raises `Refused("role_missing")` outside
+    """Five accounts, one per role; auditor and policy owner are of civil affairs. Raises `Refused("demo_only")` outside
     demo mode, `Refused("account_taken")` where they were made before.
     """
     if not settings.demo or settings.host not in LOOPBACK:
-        raise Refused("role_missing")
+        raise Refused("demo_only")
     made = []
     for number, role in enumerate(Role, start=1):
         department = Department.CIVIL_AFFAIRS if role.of_department else None

@@ -84,7 +84,7 @@ class Seat:
         only = f", runOnly: {json.dumps(rules)}" if rules else ""
         run = (
             f";axe.run(document, {{resultTypes: ['violations']{only}}})"
-            + """.then((found) => JSON.stringify(found.violations
+            """.then((found) => JSON.stringify(found.violations
             .filter((one) => ["serious", "critical"].includes(one.impact))
             .map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 200))])))"""
         )
@@ -121,6 +121,14 @@ def test_every_page_is_accessible_in_both_themes_and_fits_at_both_widths(role, l
                 assert wide <= 0, f"{path} is {wide} px too wide at {width}"
             seat.page.set_viewport_size({"width": WIDTHS[0], "height": 900})
         assert seat.complaints == []
+
+
+def test_a_planted_violation_is_found(engine, served):
+    with Seat(engine, served, Role.AUDITOR) as seat:
+        seat.page.evaluate("document.querySelector('main').append(document.createElement('img'))")
+        assert [name for name, _ in seat.axe()] == ["image-alt"]
+        seat.page.evaluate("document.querySelector('.lead').style.color = '#eee'")
+        assert [name for name, _ in seat.axe(rules=["color-contrast"])] == ["color-contrast"]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -123,7 +123,7 @@ def test_outside_demo_mode_no_demo_account_is_made(app, site):
         serious = site.settings.model_copy(update={"demo": False})
         await make_demo_accounts(app.app.state.house, app.app.state.console_secret, serious)
 
-    with pytest.raises(Refused, match="role_missing"):
+    with pytest.raises(Refused, match="demo_only"):
         app.portal.call(work)
 
 
