@@ -266,12 +266,12 @@ def number_of(identifier: Identifier) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def built(folder: Path, *, edges: Sequence[str] = ("ed",)) -> AsyncIterator[World]:
-    """The world in a folder."""
+async def built(folder: Path, *, edges: Sequence[str] = ("ed",), url: str = "") -> AsyncIterator[World]:
+    """The world in a folder. url: of another database than the folder's own."""
     clock = _CLOCK
     clock.moment = START
     root = LocalRootKey.generate()
-    database = Database(f"sqlite+aiosqlite:///{folder / 'gateway.sqlite3'}")
+    database = Database(url or f"sqlite+aiosqlite:///{folder / 'gateway.sqlite3'}")
     await database.create_schema()
     registry = Registry()
     keys = folder / "keys"
