@@ -217,6 +217,7 @@ def build(settings: Settings) -> FastAPI:
             keeper = asyncio.create_task(_keep_up(house))
             if settings.metrics_port:
                 serve_metrics(settings.host, settings.metrics_port)
+            _settle_memory()
             log.info("ready", version=house.book.version, address=settings.issuer)
             try:
                 yield
@@ -249,6 +250,16 @@ def build(settings: Settings) -> FastAPI:
         secret_getter=lambda: app.state.console_secret,
     )
     return app
+
+
+def _settle_memory() -> None:
+    """What start-up built lives as long as the process: leave it out of every later collection, and collect less often.
+
+    A request makes few cycles; walking the rules and tables again and again was a twentieth of its CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 async def _keep_up(house: House) -> None:
