@@ -21,6 +21,7 @@ from gateway.commands import (
     keys_group,
     policy_group,
     sandbox_group,
+    witness_group,
 )
 from gateway.commands.terminal import Data, fail, run, settings_of
 from gateway.errors import GatewayError
@@ -37,6 +38,7 @@ keys_custody.add_to(keys_group.app)
 app.add_typer(keys_group.app, name="keys")
 app.add_typer(policy_group.app, name="policy")
 app.add_typer(edge_group.app, name="edge")
+app.add_typer(witness_group.app, name="witness")
 app.add_typer(adapter_group.app, name="adapter")
 app.add_typer(sandbox_group.app, name="sandbox")
 app.add_typer(console_group.app, name="console")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -54,6 +54,11 @@ class Witness:
         self._signer = signer
         self._logs = logs
         self._clock = clock
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The logs it knows."""
+        return tuple(self._logs)
 
     def latest(self, origin: str) -> bytes | None:
         """The newest cosigned checkpoint of a log, for the monitoring address `<hex sha256(origin)>/checkpoint`."""
@@ -110,11 +115,17 @@ async def request_for(reading: Reading, note: bytes, old: int) -> bytes:
 
 
 async def keep_cosignatures(
-    database: Database, note: bytes, answers: Sequence[bytes], witnesses: Sequence[Verifier], quorum: int, now: int
+    database: Database,
+    note: bytes,
+    answers: Sequence[bytes],
+    witnesses: Sequence[Verifier],
+    quorum: int | Callable[[bytes], bool],
+    now: int,
 ) -> int:
     """Check the witnesses' lines, keep the note with those that hold; the number that hold.
 
-    now: unix seconds. With `quorum` of them the checkpoint counts as witnessed, and receipts are made against it.
+    now: unix seconds. quorum: how many, or a policy's word on the note with its lines. From then on the checkpoint counts as
+    witnessed, and receipts are made against it.
     """
     parsed = parse_note(note)
     held = []
@@ -132,7 +143,8 @@ async def keep_cosignatures(
     count = len(whole.signatures) - len(parsed.signatures)
     async with database.write() as writing:
         size = parse_checkpoint(parsed.text).size
-        await audit_keys.put_cosigned(writing, size, whole.encode(), count >= quorum, now)
+        enough = count >= quorum if isinstance(quorum, int) else quorum(whole.encode())
+        await audit_keys.put_cosigned(writing, size, whole.encode(), enough, now)
     return count
 
 
