@@ -92,8 +92,10 @@ class Directory:
         self._db.close()
 
     def behind(self, epoch: int, limit: int = BATCH) -> list[str]:
-        """Pseudonyms older than an epoch, to be converted."""
-        rows = self._db.execute("SELECT pseudonym FROM entries WHERE epoch < ? LIMIT ?", (epoch, limit))
+        """Pseudonyms older than an epoch, to be converted; not those that only an enrolment can renew (see `forget`)."""
+        rows = self._db.execute(
+            "SELECT pseudonym FROM entries WHERE epoch < ? AND fingerprint <> x'' LIMIT ?", (epoch, limit)
+        )
         return [row[0] for row in rows]
 
     def follow(self, old: Sequence[str], new: Sequence[str]) -> None:
@@ -114,13 +116,17 @@ class Directory:
                 )
 
     def forget(self, accepted: Collection[int]) -> int:
-        """Forget names of epochs that the gateway understands no more. A record that has no other name is enrolled anew with the
-        next enrolment. Returns how many records that is.
+        """Forget earlier names of epochs that the gateway understands no more. A record whose only name is such a one keeps it,
+        because the word of the gateway alone must not empty a directory, but the next enrolment names it anew. Returns how many
+        records were marked so now.
         """
         marks = ",".join("?" * len(accepted))
         with self._whole():
             self._db.execute(f"DELETE FROM earlier WHERE epoch NOT IN ({marks})", tuple(accepted))  # noqa: S608
-            lost = self._db.execute(f"DELETE FROM entries WHERE epoch NOT IN ({marks})", tuple(accepted))  # noqa: S608
+            lost = self._db.execute(
+                f"UPDATE entries SET fingerprint = x'' WHERE fingerprint <> x'' AND epoch NOT IN ({marks})",  # noqa: S608
+                tuple(accepted),
+            )
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return lost.rowcount
 

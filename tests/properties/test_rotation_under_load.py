@@ -70,7 +70,7 @@ async def test_a_rotation_during_a_thousand_exchanges_fails_nobody_and_names_no_
         held = await client.pseudonyms([number_of(one) for one in CHILDREN])
         cases = [await world.approved_case(client, "ca", ["X02"], pseudonym=name) for name in held]
         follower = Follower(Port(machine), world.edges["ed"].directory)
-        numbers, failures, wrong, epochs = itertools.count(), [], [], set()
+        asked, failures, wrong, epochs = [], [], [], set()
         under_way = {1: 0, 2: 0}
 
         async def ask(place):
@@ -90,15 +90,13 @@ async def test_a_rotation_during_a_thousand_exchanges_fails_nobody_and_names_no_
             epochs.add((epoch, text.read(world.edges["ed"].orders[-1].lines[0].subject, PROVIDER).epoch))
 
         async def asking():
-            while (number := next(numbers)) < EXCHANGES:
-                await ask(number % len(CHILDREN))
+            while len(asked) < EXCHANGES:
+                asked.append(len(asked) % len(CHILDREN))
+                await ask(asked[-1])
 
         async def reached(number):
-            while next_number() < number:
+            while len(asked) < number:
                 await asyncio.sleep(0.005)
-
-        def next_number():
-            return int(repr(numbers)[6:-1])
 
         async def rotating():
             for place, what in ((100, Step.PREPARE), (200, Step.BEGIN)):
