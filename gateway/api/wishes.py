@@ -14,7 +14,7 @@ from gateway.api import bodies as b
 from gateway.api.naming import Flow, Write
 from gateway.consent.notices import Method
 from gateway.domain.vocabulary import Department
-from gateway.flows import consents, notices, rights
+from gateway.flows import consents, notices, reviews, rights
 
 DepartmentName = Literal["civil_affairs", "education", "health", "youth_league", "womens_federation"]
 
@@ -68,6 +68,17 @@ class PropagationBody(b.Strict):
     """`POST /v1/propagations/answer`."""
 
     propagation: b.Reference
+
+
+class ShareBody(b.Strict):
+    """`POST /v1/reviews/release`."""
+
+    review: b.Reference
+
+
+def share_released(raw: bytes) -> str:
+    """`POST /v1/reviews/release`: the holder's task."""
+    return b.parse(ShareBody, raw).review
 
 
 def refusal_request(raw: bytes) -> consents.RefusalRequest:
@@ -131,3 +142,4 @@ def add_routes(write: Write, read: Callable[[str, str, Flow], None]) -> None:
     write("/v1/notices/given", "A guardian was told", NoticeBody, notices.given, notice_given)
     read("/v1/propagations", "Words that my party must act on (X30, X31)", notices.words)
     write("/v1/propagations/answer", "My party has acted", PropagationBody, notices.answered, propagation_reference)
+    write("/v1/reviews/release", "Release my share of an embargo", ShareBody, reviews.release_share, share_released)

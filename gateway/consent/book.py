@@ -34,6 +34,7 @@ from gateway.domain.subjects import Child
 from gateway.domain.vocabulary import Department, EntryKind, Level, Outcome
 from gateway.errors import BadRequest, Denied
 from gateway.store.basis import micros
+from gateway.store.basis_desk import issuers_of
 from gateway.store.basis_lists import holders_of, refusal_until, revoked_guardian
 from gateway.store.basis_tables import consent_refusals, guardian_revocations
 from gateway.store.basis_writes import (
@@ -216,8 +217,10 @@ def revoke_guardian(caller: Caller, child: Child, guardian: str, *, now: datetim
     return Change(_draft(EntryKind.CONSENT_WITHDRAWN, caller, child.key, None, detail), effect, "")
 
 
-async def ask_anew(writing: Writing, exchange: Exchange, now: datetime) -> int:
-    """Part of a policy's activation: consents to another definition of this exchange need renewal. How many did."""
+async def ask_anew(writing: Writing, exchange: Exchange, now: datetime, *, days: WorkingDays) -> int:
+    """Part of a policy's activation: consents to another definition of this exchange need renewal, and whoever recorded one
+    has a task to ask anew (C05). How many did.
+    """
     changed = await change_consents(
         writing,
         state="needs_renewal",
@@ -226,6 +229,8 @@ async def ask_anew(writing: Writing, exchange: Exchange, now: datetime) -> int:
         exchange=exchange.id,
         other_definition=definition(exchange),
     )
+    for consent_id, child, about, issuer in await issuers_of(writing, [consent_id for consent_id, _ in changed]):
+        await write_review(writing, Review.renewal(consent_id, child, about, issuer, now=now, days=days))
     return len(changed)
 
 

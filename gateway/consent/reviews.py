@@ -20,13 +20,15 @@ from gateway.domain.parties import Caller
 from gateway.domain.vocabulary import EntryKind, Outcome
 from gateway.errors import Denied
 from gateway.store.basis import micros
+from gateway.store.basis_desk import mark_alarmed
 from gateway.store.basis_lists import ReviewFound, reviews_of
 from gateway.store.basis_tables import reviews
 from gateway.store.basis_writes import add_rows, change_consents, settle
 from gateway.store.database import Reading, Writing
 
-DAYS = {"emergency": 1, "protective": 1, "objection": 5, "fuse": 1}
+DAYS = {"emergency": 1, "protective": 1, "objection": 5, "fuse": 1, "renewal": 10, "embargo": 10}
 Finding = Literal["justified", "unjustified"]
+_PROTECTIVE = frozenset({"protective", "embargo"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,33 @@ class Review:
             due=micros(days.due(now, DAYS[kind])),
         )
 
+    @classmethod
+    def renewal(
+        cls, consent_id: str, child: bytes, exchange: str, issuer: str, *, now: datetime, days: WorkingDays
+    ) -> Review:
+        """The issuing party's task to ask for a consent anew."""
+        return cls._task("renewal", consent_id, child, exchange, issuer, now=now, days=days)
+
+    @classmethod
+    def share(cls, embargo_id: str, holder: str, *, now: datetime, days: WorkingDays) -> Review:
+        """A holder's task to release its share of an embargo. It names no child."""
+        return cls._task("embargo", embargo_id, None, "", holder, now=now, days=days)
+
+    @classmethod
+    def _task(
+        cls,
+        kind: str,
+        record_id: str,
+        child: bytes | None,
+        exchange: str,
+        party: str,
+        *,
+        now: datetime,
+        days: WorkingDays,
+    ) -> Review:
+        due = micros(days.due(now, DAYS[kind]))
+        return cls(new_id("rv"), kind, child, exchange, record_id, "", party, "", micros(now), due)
+
 
 async def write_review(writing: Writing, review: Review) -> None:
     """Put the task on the list."""
@@ -89,11 +118,31 @@ def opened_entry(review: Review, caller: Caller) -> EntryDraft:
     return _draft(EntryKind.REVIEW_OPENED, review, caller, {})
 
 
+def alarm(review: ReviewFound, *, now: datetime) -> Change:
+    """Nobody did it in time (C17). In the effect Denied(review_closed) where it was closed, or told, just now."""
+
+    async def effect(writing: Writing) -> None:
+        if not await mark_alarmed(writing, review):
+            raise Denied("review_closed")
+
+    draft = EntryDraft(
+        kind=EntryKind.ALARM,
+        outcome=Outcome.DONE,
+        code="review_overdue",
+        exchange=review.exchange,
+        children=(review.child,) if review.child else (),
+        protective=review.kind in _PROTECTIVE,
+        detail={"review": review.review_id, "about": review.kind, "party": review.party, "at": micros(now)},
+    )
+    return Change(draft, effect, review.review_id)
+
+
 def close_review(caller: Caller, review: ReviewFound, finding: Finding, *, now: datetime) -> Change:
     """Close a task. An objection found `justified` refuses the consent; found `unjustified`, the consent becomes active,
     but only below 14: from 14 the child's own word decides.
 
-    Raises Denied(review_party | review_self | officer_missing | child_decides), and in the effect Denied(review_closed).
+    Raises Denied(review_party | review_self | officer_missing | child_decides | embargo_share), and in the effect
+    Denied(review_closed).
     """
     officer = caller.officer
     if officer is None:
@@ -103,6 +152,9 @@ def close_review(caller: Caller, review: ReviewFound, finding: Finding, *, now: 
     name = person_name(officer.party.organisation, officer.person_id)
     if name == review.officer:
         raise Denied("review_self")
+    if review.kind == "embargo":
+        # A share is released, or the task stays open and becomes an alarm; there is no finding (`embargo.release`).
+        raise Denied("embargo_share")
     if review.kind == "objection" and finding == "unjustified" and review.age_band in ("14-15", "16-17"):
         raise Denied("child_decides")
     row = {"state": "closed", "outcome": finding, "closed": micros(now), "closed_by": name}
@@ -134,6 +186,6 @@ def _draft(kind: EntryKind, about: Review | ReviewFound, caller: Caller, detail:
         children=(about.child,) if about.child else (),
         actors=actors_of(caller),
         # A protective use must leave no trace in the ordinary history, so neither may its review.
-        protective=about.kind == "protective",
+        protective=about.kind in _PROTECTIVE,
         detail={"review": about.review_id, "about": about.kind, **detail},
     )

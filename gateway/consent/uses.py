@@ -17,6 +17,7 @@ from gateway.consent.book import use_once
 from gateway.consent.calendar import WorkingDays
 from gateway.consent.changes import Effect
 from gateway.consent.doors import Limits, require_emergency, second_approval
+from gateway.consent.embargo import begin
 from gateway.consent.reviews import Review, write_review
 from gateway.domain.basis import Ask, Basis
 from gateway.domain.entries import EntryDraft
@@ -60,6 +61,8 @@ async def owe(
         )
         await write_review(writing, review)
         left["review"] = review.review_id
+    if ask.door is Door.PROTECTIVE:
+        await begin(writing, request=request, now=now)
     if ask.door is Door.EMERGENCY or basis.con is ConsentState.STATUTORY:
         notice = await _owe_notice(writing, ask, child, now, days)
         left |= {"notice": notice} if notice else {}

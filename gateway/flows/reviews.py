@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Collection
 from datetime import UTC
 
+from gateway.consent import embargo
 from gateway.consent import reviews as reviews_room
 from gateway.domain.canonical import canonical
-from gateway.domain.parties import Caller
+from gateway.domain.parties import Caller, Party
 from gateway.domain.vocabulary import EntryKind
 from gateway.errors import Denied
+from gateway.flows.calendar_days import DAYS
 from gateway.flows.change import Made, change
 from gateway.flows.house import House
 from gateway.flows.inbox import spend_proof
 from gateway.flows.query import Answer
 from gateway.flows.requests import SignedRequest
-from gateway.store.basis import moment
+from gateway.store.basis import micros, moment
+from gateway.store.basis_desk import embargoes_ended, unalarmed_reviews
 from gateway.store.basis_lists import load_review
 from gateway.store.database import Reading
 
@@ -56,5 +60,47 @@ async def close(house: House, signed: SignedRequest, read: Callable[[bytes], tup
             caller, review, "justified" if finding == "justified" else "unjustified", now=house.clock.now()
         )
         return Made(closed, {"review": name, "state": "closed", "finding": finding})
+
+    return await change(house, signed, read, make, kind=EntryKind.REVIEW_CLOSED)
+
+
+async def alarm_overdue(house: House) -> int:
+    """An alarm entry for every task that nobody did in time, once each. Returns how many."""
+    now = house.clock.now()
+    async with house.database.read() as reading:
+        late = await unalarmed_reviews(reading, micros(now))
+    raised = 0
+    for review in late:
+        told = reviews_room.alarm(review, now=now)
+        # Another worker, or whoever closed it, may have been faster: then there is nothing to say.
+        with contextlib.suppress(Denied):
+            await house.log.append(told.draft, effect=told.effect)
+            raised += 1
+    return raised
+
+
+async def ask_holders(house: House, holders: Collection[Party]) -> int:
+    """Ask both holders of protective histories for their shares, for every embargo whose time is over. Returns how many."""
+    now = house.clock.now()
+    async with house.database.read() as reading:
+        ended = await embargoes_ended(reading, micros(now))
+    asked = 0
+    for embargo_id, _request in ended:
+        told = embargo.ask_holders(embargo_id, holders, now=now, days=DAYS)
+        with contextlib.suppress(Denied):
+            await house.log.append(told.draft, effect=told.effect)
+            asked += 1
+    return asked
+
+
+async def release_share(house: House, signed: SignedRequest, read: Callable[[bytes], str]) -> Answer:
+    """A holder releases its share of an embargo."""
+
+    async def make(caller: Caller, name: str, reading: Reading) -> Made:
+        task = await load_review(reading, name)
+        if task is None:
+            raise Denied("review_party")
+        released = embargo.release(caller, task, now=house.clock.now())
+        return Made(released, {"review": name, "state": "released"})
 
     return await change(house, signed, read, make, kind=EntryKind.REVIEW_CLOSED)

@@ -16,6 +16,7 @@ from gateway.errors import Denied
 from gateway.flows.account import Account
 from gateway.flows.blind_door import forget_counts
 from gateway.flows.house import House
+from gateway.flows.reviews import alarm_overdue
 from gateway.store.database import Writing
 from gateway.store.exchanges import Delivery, finish, forget_expired, overdue
 from gateway.store.proof_claims import forget_claims
@@ -35,8 +36,9 @@ async def roll_up(house: House, *, close: bool = False) -> int:
 
 
 async def upkeep(house: House) -> None:
-    """Destroy what has ended."""
+    """Destroy what has ended, and tell of what nobody did in time."""
     await expire(house)
+    await alarm_overdue(house)
     now = int(house.clock.now().timestamp())
     async with house.database.write() as writing:
         await forget_claims(writing, now=now)

@@ -5,16 +5,18 @@ Rules kept here: a list has a limit and an order that does not depend on chance;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from gateway.store import basis_tables as t
-from gateway.store.basis_lists import MOST, RightsFound
+from gateway.store.basis_lists import MOST, ReviewFound, RightsFound, overdue_reviews
 from gateway.store.basis_writes import put
 from gateway.store.database import Reading, Writing
+
+ALARMED = "alarmed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +73,44 @@ async def certify_contract(writing: Writing, standing_id: str, now: int) -> bool
     column = t.standings.c
     where = (column.standing_id == standing_id, column.kind == "contract", column.certified.is_(None))
     done = await writing.connection.execute(update(t.standings).where(*where).values(certified=now))
+    return done.rowcount == 1
+
+
+async def issuers_of(reading: Reading, consent_ids: Sequence[str]) -> list[tuple[str, bytes, str, str]]:
+    """(consent id, child, exchange, issuing party) of consents."""
+    column = t.consents.c
+    query = select(column.consent_id, column.child, column.exchange, column.issuer).where(
+        column.consent_id.in_(consent_ids)
+    )
+    rows = await reading.connection.execute(query.order_by(column.consent_id))
+    return [(row[0], bytes(row[1]), row[2], row[3]) for row in rows]
+
+
+async def embargoes_ended(reading: Reading, now: int) -> list[tuple[str, str]]:
+    """(embargo id, request) of embargoes whose time is over and whose holders were not asked yet."""
+    column = t.embargoes.c
+    query = select(column.embargo_id, column.request).where(column.state == "kept", column.ends <= now)
+    rows = await reading.connection.execute(query.order_by(column.ends, column.embargo_id).limit(MOST))
+    return [(row[0], row[1]) for row in rows]
+
+
+async def shares_released(reading: Reading, embargo_id: str) -> int:
+    """How many holders have released their share of an embargo."""
+    column = t.reviews.c
+    query = select(func.count()).where(
+        column.kind == "embargo", column.record_id == embargo_id, column.outcome == "released"
+    )
+    return int((await reading.connection.execute(query)).scalar_one())
+
+
+async def unalarmed_reviews(reading: Reading, now: int) -> list[ReviewFound]:
+    """Open tasks past their time of which no alarm was raised yet."""
+    return [review for review in await overdue_reviews(reading, now) if not review.note.endswith(ALARMED)]
+
+
+async def mark_alarmed(writing: Writing, review: ReviewFound) -> bool:
+    """Note that the alarm was raised; False if somebody else was faster or the task is closed."""
+    column = t.reviews.c
+    where = (column.review_id == review.review_id, column.state == "open", column.note == review.note)
+    done = await writing.connection.execute(update(t.reviews).where(*where).values(note=f"{review.note} {ALARMED}"))
     return done.rowcount == 1

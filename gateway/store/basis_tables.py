@@ -280,3 +280,17 @@ standings = Table(
     Index("ix_standings_ends", "kind", "ends"),
     sqlite_with_rowid=False,
 )
+
+# How long a protective use stays hidden from the guardian, and who has released it since. It names no child: `request` leads to
+# the encrypted detail of the entry, and to nobody for a thief of the store.
+embargoes = Table(
+    "embargoes",
+    metadata,
+    Column("embargo_id", String(32), primary_key=True),
+    Column("request", String(64), nullable=False),
+    Column("opened", BigInteger, nullable=False),
+    Column("ends", BigInteger, nullable=False),
+    Column("state", String(8), nullable=False),
+    Index("ix_embargoes_state", "state", "ends"),
+    sqlite_with_rowid=False,
+)

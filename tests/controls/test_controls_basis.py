@@ -87,7 +87,7 @@ async def test_C05_consents_keep_the_version_of_the_rules_they_were_given_under(
     assert change.draft.detail["notice_version"] == "children-rules-v1"
     await world.do(change)
     async with world.database.write() as writing:
-        assert await book.ask_anew(writing, replace(X05, purpose="P02"), NOON) == 1
+        assert await book.ask_anew(writing, replace(X05, purpose="P02"), NOON, days=DAYS) == 1
     assert await code_of(world.signal(SCHOOL)) == "consent_renewal"
 
 
@@ -210,7 +210,7 @@ async def test_C19_changed_fields_recipients_or_purpose_ask_anew(world: World) -
         about = child(100 + number)
         await world.give(SCHOOL, X05, CA, about)
         async with world.database.write() as writing:
-            assert await book.ask_anew(writing, changed, world.clock.now()) == 1
+            assert await book.ask_anew(writing, changed, world.clock.now(), days=DAYS) == 1
         assert await code_of(world.signal(SCHOOL, about)) == "consent_renewal"
 
 

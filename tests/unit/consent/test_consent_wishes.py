@@ -287,10 +287,10 @@ async def test_changed_exchange_asks_anew(world: World) -> None:
     await world.give(SCHOOL, X05, CA)
     for same in (X05, replace(X05, zh="另一名称")):
         async with world.database.write() as writing:
-            assert await book.ask_anew(writing, same, world.clock.now()) == 0
+            assert await book.ask_anew(writing, same, world.clock.now(), days=DAYS) == 0
     wider = replace(X05, fields={**X05.fields, "c": replace(X05.fields["a"], name="c")})
     async with world.database.write() as writing:
-        assert await book.ask_anew(writing, wider, world.clock.now()) == 1
+        assert await book.ask_anew(writing, wider, world.clock.now(), days=DAYS) == 1
     assert await code_of(world.signal(SCHOOL)) == "consent_renewal"
 
 
