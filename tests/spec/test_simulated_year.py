@@ -1,0 +1,271 @@
+"""A simulated year: every release is re-judged from the simulator's own truth, and no file of the store knows a birthday.
+
+Nobody is born on the first of a month here: for such a child the last lawful day of a consent is the day before the birthday
+itself, so that the month's end is that day's neighbour by law and not by a leak.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.consent.doors import Limits
+from gateway.domain.clock import SHANGHAI
+from gateway.store.basis import micros, moment
+from gateway.store.basis_tables import consents
+from gateway.store.database import Database
+from tests.controls.test_no_birth_date import traces
+from tests.spec.simulated_year import BANDS, FIRST, THRESHOLDS, Life, Released, Year, lives
+from tests.unit.consent.basis_world import World
+
+pytestmark = pytest.mark.anyio
+Z99 = 2.326
+
+
+async def a_year(folder: Path, children: int, acts: int) -> Year:
+    """Run it on a store in `folder`."""
+    database = Database(f"sqlite+aiosqlite:///{folder}/basis.db")
+    await database.create_schema()
+    dice = random.Random(20260101)
+    # One officer and one client act for everybody here, so the daily limits are lifted; they have tests of their own.
+    most = Limits(10**6, 10**6, 10**9, 10**9, 10**9)
+    year = Year(World(database, limits=most), lives(children, dice), dice)
+    year.world.clock.moment = FIRST
+    await year.run(acts)
+    await database.close()
+    return year
+
+
+# --- an independent judgement, from the law and the truth ---------------------------------------------------------------
+
+
+def why_not(life: Life, left: Released, known: dict[int, Life]) -> str:
+    """Why this release had no basis, "" where it had one. Nothing of the basis room is used."""
+    if left.door == "protective":
+        return "" if left.exchange == "X20" else "door"
+    if left.door == "emergency":
+        return "" if left.exchange == "X05" else "door"
+    if left.exchange == "X02":
+        return _case_and_approval(life, left)
+    if left.exchange == "X05":
+        return _consents(life, left)
+    return "exchange"
+
+
+def _case_and_approval(life: Life, left: Released) -> str:
+    named = dict(left.references).get("case")
+    open_now = [c for c in life.cases if c["id"] == named and c["at"] <= left.at]  # type: ignore[operator]
+    open_now = [c for c in open_now if c["closed"] is None or c["closed"] >= left.at]  # type: ignore[operator]
+    if not open_now:
+        return "no open case on this child"
+    signed = [a for a in life.approvals if a["case"] == named and a["at"] <= left.at < a["ends"]]  # type: ignore[operator]
+    return "" if signed else "no approval in force"
+
+
+def _consents(life: Life, left: Released) -> str:
+    since = max((at for at in life.withdrawals if at <= left.at), default=None)
+    standing = [c for c in life.consents if c["at"] <= left.at < c["ends"]]  # type: ignore[operator]
+    standing = [c for c in standing if since is None or c["at"] > since]  # type: ignore[operator]
+    if not standing:
+        return "no consent in force"
+    age = life.age(left.at.astimezone(SHANGHAI).date())
+    if any(c["own"] == "objects" for c in standing):
+        return "the child objects"
+    if age >= 14 and not any(c["own"] == "granted" for c in standing):
+        return "14 or older without the child's own consent"
+    for consent in standing:
+        if not left.fields <= consent["fields"]:  # type: ignore[operator]
+            return "a field outside a consent"
+    return ""
+
+
+def judged(year: Year) -> dict[str, int]:
+    """Reason -> how many releases had no basis for it."""
+    known = {life.number: life for life in year.lives}
+    found: dict[str, int] = defaultdict(int)
+    for left in year.released:
+        if reason := why_not(known[left.number], left, known):
+            found[reason] += 1
+    return dict(found)
+
+
+# --- birthdays ---------------------------------------------------------------------------------------------------------
+
+
+def files_of(folder: Path) -> bytes:
+    return b"\0".join(path.read_bytes() for path in sorted(folder.glob("basis.db*")))
+
+
+# Every window of the files that has the shape of a trace, in one pass: looking for each birthday alone would take hours.
+_SHAPES = (
+    rb"(?=(\d{4}-\d{2}-\d{2}))",
+    rb"(?=(\d{8}))",
+    rb"(?=(\d{4}/\d{2}/\d{2}))",
+    "(?=(\\d{4}年\\d{1,2}月\\d{1,2}日))".encode(),
+    rb"(?=(\x00[\x03-\x0a].{6}))",
+    rb"(?=(\x00{4}[\x30-\xa0].{3}))",
+)
+
+
+# Days of the year itself and of its deadlines stand in the store for what happened on them; whether they are tied to whoever's
+# band changes on them is asked row by row (`tied`).
+_HAPPENED = frozenset(FIRST.date() + timedelta(days=number) for number in range(-5, 440))
+
+
+def found_in(stored: bytes, born: Iterable[date], happened: frozenset[date] = frozenset()) -> list[date]:
+    """Birthdays, or the days on which a band changes, that stand anywhere in the store's bytes."""
+    windows = {match[1] for shape in _SHAPES for match in re.finditer(shape, stored, re.DOTALL)}
+    windows -= {trace for day in happened for trace in traces(day)[:6]}
+    return [day for day in born if not windows.isdisjoint(traces(day))]
+
+
+def tied(folder: Path, year: Year, shift: int = 0) -> int:
+    """Rows about a child that hold the very day on which the band of the child `shift` places on changes."""
+    known: dict[bytes, set[object]] = {}
+    for number, life in enumerate(year.lives):
+        other = year.lives[(number + shift) % len(year.lives)]
+        days = [other.born.replace(year=other.born.year + years) for years in (0, *THRESHOLDS) if not _leap(other.born)]
+        midnights = [micros(datetime(day.year, day.month, day.day, tzinfo=SHANGHAI)) for day in days]
+        known[life.child.key] = {*(day.isoformat() for day in days), *midnights}
+    store, hits = sqlite3.connect(folder / "basis.db"), 0
+    for (table,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        names = [row[1] for row in store.execute(f"PRAGMA table_info({table})")]
+        if "child" in names:
+            place = names.index("child")
+            rows = store.execute(f"SELECT * FROM {table}").fetchall()
+            hits += sum(not known.get(row[place] or b"", set()).isdisjoint(row) for row in rows)
+    return hits
+
+
+def _leap(day: date) -> bool:
+    return (day.month, day.day) == (2, 29)
+
+
+def test_the_search_finds_every_form_of_a_date() -> None:
+    day = date(2012, 6, 20)
+    for trace in traces(day):
+        assert found_in(b"\x07abc" + trace + b"xyz\x01", [day, date(2012, 6, 21)]) == [day]
+
+
+def guesses(folder: Path, year: Year) -> tuple[int, int, float]:
+    """(right, tried, what band and month alone give): the best guess of the month of birth from every consent row of a child.
+
+    A consent that ends before its twelve months says: the month after is the threshold month. That is what the law makes
+    of it and what the design concedes; the day within the month is what may not be learnt.
+    """
+    rows = sqlite3.connect(folder / "basis.db").execute("SELECT child, age_band, given, ends FROM consents").fetchall()
+    by_child: dict[bytes, list[tuple[str, int, int]]] = defaultdict(list)
+    for key, band, given, ends in rows:
+        by_child[key].append((band, given, ends))
+    right = tried = 0
+    chance = 0.0
+    for life in year.lives:
+        told = by_child.get(life.child.key)
+        if not told:
+            continue
+        tried += 1
+        # The attacker takes the day of month on which most consents were given or end, of all that the store has.
+        days = [moment(value).astimezone(SHANGHAI).day for _, given, ends in told for value in (given, ends)]
+        guess = max(set(days), key=lambda day: (days.count(day), day))
+        right += guess == life.born.day
+        chance += 1 / 30.4
+    return right, tried, chance / max(1, tried)
+
+
+def upper(right: int, tried: int) -> float:
+    """One-sided 99 % upper bound of a share (Wilson)."""
+    share, z = right / tried, Z99
+    middle = share + z * z / (2 * tried)
+    wide = z * math.sqrt(share * (1 - share) / tried + z * z / (4 * tried * tried))
+    return (middle + wide) / (1 + z * z / tried)
+
+
+def require_months_only(folder: Path) -> None:
+    """Every end is the first moment after a month, so an end says a month and no day."""
+    rows = sqlite3.connect(folder / "basis.db").execute("SELECT DISTINCT ends FROM consents").fetchall()
+    ends = [moment(value).astimezone(SHANGHAI) for (value,) in rows]
+    assert len(ends) > 5
+    assert {(end.day, end.hour, end.minute, end.second, end.microsecond) for end in ends} == {(1, 0, 0, 0, 0)}
+
+
+async def plant(folder: Path, year: Year) -> Life:
+    """Write one exact threshold date, as a department that sends birthdays would."""
+    last = FIRST.date() + timedelta(days=500)
+    life = next(each for each in year.lives if each.consents and not _leap(each.born) and each.age(last) < 17)
+    years = next(age for age in THRESHOLDS if age > life.age(last))
+    day = datetime(life.born.year + years, life.born.month, life.born.day, tzinfo=SHANGHAI)
+    again = Database(f"sqlite+aiosqlite:///{folder}/basis.db")
+    async with again.write() as writing:
+        changed = await writing.connection.execute(
+            consents.update().where(consents.c.child == life.child.key).values(ends=micros(day))
+        )
+        assert changed.rowcount
+    await again.close()
+    return life
+
+
+async def hold(folder: Path, children: int, acts: int) -> None:
+    """The whole claim, with its figures printed."""
+    year = await a_year(folder, children, acts)
+    without_basis = judged(year)
+    refused = sum(year.refused.values())
+    print(
+        f"year: {children:,} children, {len(year.released):,} releases, {refused:,} refusals, {without_basis} without basis"
+    )
+    assert without_basis == {}
+    assert {left.door for left in year.released} == {"normal", "emergency", "protective"}
+    assert {left.exchange for left in year.released} == {"X02", "X05", "X20"}
+    wanted = {"consent_none", "consent_withdrawn", "child_consent_missing", "child_objects", "case_other_child"}
+    assert wanted | {"approval_missing", "approval_expired", "reason_missing"} <= set(year.refused)
+    require_months_only(folder)
+    born = [life.born for life in year.lives if life.consents]
+    assert found_in(files_of(folder), born, _HAPPENED) == []
+    here, elsewhere = tied(folder, year), sum(tied(folder, year, shift) for shift in range(1, 11)) / 10
+    print(
+        f"birthdays: {here} rows hold a day on which their child's band changes, {elsewhere:.1f} that of another child"
+    )
+    assert here <= elsewhere + 3 * math.sqrt(elsewhere) + 3
+    right, tried, chance = guesses(folder, year)
+    bound = upper(right, tried)
+    print(
+        f"birthdays: {right} of {tried} days of month guessed right, 99 % upper bound {bound:.4f}, by chance {chance:.4f}"
+    )
+    assert right / tried <= chance + Z99 * math.sqrt(chance * (1 - chance) / tried)
+    planted = await plant(folder, year)
+    assert planted.born in found_in(files_of(folder), born, _HAPPENED)
+    with pytest.raises(AssertionError):
+        require_months_only(folder)
+
+
+async def test_five_hundred_children_have_no_release_without_basis_and_no_birthday_in_the_store(tmp_path: Path) -> None:
+    await hold(tmp_path, 500, 4_000)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+async def test_ten_thousand_children_have_no_release_without_basis_and_no_birthday_in_the_store(tmp_path: Path) -> None:
+    await hold(tmp_path, 10_000, 120_000)
+
+
+async def test_the_independent_judgement_finds_a_release_that_had_no_basis(tmp_path: Path) -> None:
+    year = await a_year(tmp_path, 40, 600)
+    assert judged(year) == {}
+    victim = next(left for left in year.released if left.exchange == "X05" and left.door == "normal")
+    life = next(each for each in year.lives if each.number == victim.number)
+    life.withdrawals.append(victim.at - timedelta(seconds=1))
+    life.consents[:] = [c for c in life.consents if c["at"] < victim.at]  # type: ignore[operator]
+    assert sum(judged(year).values()) >= 1
+
+
+def test_bands_of_the_simulator_are_those_of_the_law() -> None:
+    life = Life(1, date(2012, 6, 20))
+    assert BANDS[life.threshold(date(2026, 6, 19))] == "8-13"
+    assert BANDS[life.threshold(date(2026, 6, 20))] == "14-15"
