@@ -21,6 +21,7 @@ from gateway.domain.subjects import Child
 from gateway.domain.vocabulary import EntryKind, Outcome
 from gateway.errors import BadRequest, Denied
 from gateway.store.basis import micros
+from gateway.store.basis_desk import exchanges_told
 from gateway.store.basis_lists import RightsFound, holders_of
 from gateway.store.basis_tables import holds, rights_requests
 from gateway.store.basis_writes import add_rows, settle
@@ -77,14 +78,16 @@ def grant_right(
 
     async def effect(writing: Writing) -> None:
         await _close(writing, asked, "granted", "")
-        if kind in _PROPAGATED:
+        # A word names one exchange, because a party may know the child by another name in each.
+        told = await exchanges_told(writing, asked.child) if asked.exchange == "*" else [asked.exchange]
+        for exchange in told if kind in _PROPAGATED else ():
             await owe_word(
                 writing,
                 kind=kind,
                 record_id=asked.request_id,
                 child=asked.child,
-                exchange=asked.exchange,
-                parties=await holders_of(writing, asked.child, asked.exchange),
+                exchange=exchange,
+                parties=await holders_of(writing, asked.child, exchange),
                 now=now,
                 due=days.due(now, PROPAGATION_DAYS),
             )

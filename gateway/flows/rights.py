@@ -48,8 +48,12 @@ async def ask(house: House, signed: SignedRequest, read: Callable[[bytes], Right
     """Record a request. A restriction holds from this entry on."""
 
     async def make(caller: Caller, request: RightRequest, reading: Reading) -> Made:
-        if request.exchange != "*" and request.exchange not in house.catalogue.exchanges:
+        exchange, source = house.catalogue.exchanges.get(request.exchange), party_named(house, request.source)
+        if exchange is None and request.exchange != "*":
             raise BadRequest("exchange_unknown")
+        if exchange is not None and source.department not in exchange.providers:
+            # Nobody else's register holds it, and a task must not name the child to who does not know it.
+            raise Denied("right_source")
         recognised = await recognise(house.ring, caller, None, request.subject, reading)
         assert isinstance(recognised.subject, Child)
         asked = rights_room.ask_right(
@@ -57,7 +61,7 @@ async def ask(house: House, signed: SignedRequest, read: Callable[[bytes], Right
             recognised.subject,
             request.right,
             exchange=request.exchange,
-            source=party_named(house, request.source),
+            source=source,
             now=house.clock.now(),
             days=DAYS,
         )

@@ -114,3 +114,10 @@ async def mark_alarmed(writing: Writing, review: ReviewFound) -> bool:
     where = (column.review_id == review.review_id, column.state == "open", column.note == review.note)
     done = await writing.connection.execute(update(t.reviews).where(*where).values(note=f"{review.note} {ALARMED}"))
     return done.rowcount == 1
+
+
+async def exchanges_told(reading: Reading, child: bytes) -> list[str]:
+    """Exchanges under which somebody received data of this child."""
+    column = t.accesses.c
+    query = select(column.exchange).where(column.child == child, column.outcome == "released")
+    return list((await reading.connection.execute(query.distinct().order_by(column.exchange))).scalars())

@@ -200,3 +200,23 @@ async def test_tasks_of_two_parties_share_no_reference(walls, ca, sc):
     words = [set(text.split('"')) for text in lists]
     shared = {word for word in words[0] & words[1] if word.startswith(("propagation-", "pg-"))}
     assert not shared and not [word for text in words for word in text if word.startswith(("pg-", "nt-", "rr-"))]
+
+
+async def test_C58_a_restriction_of_everything_reaches_the_recipients_of_every_exchange(walls, ca, sc):
+    child, _ = await received(walls, sc, ca)
+    walls.enrol_pupil(child)
+    case = await ca.approved_case(child, ["X02"], "M0900")
+    assert (await ca.post("/v1/query", ca.ask(child, case))).status_code == 200
+    asked = {"subject": {"pseudonym": ca.pseudonym(child)}, "right": "restrict", "exchange": "*"}
+    assert (await ca.post("/v1/rights", asked | {"source": sc.party.text})).status_code == 201
+    refused(await ca.post("/v1/query", ca.ask(child, case)), 403, "restricted")
+    (request,) = await own(sc, "/v1/rights", "rights", child)
+    assert (await sc.post("/v1/rights/grant", {"right": request["right"]})).status_code == 200
+    words = await own(ca, "/v1/propagations", "propagations", child)
+    assert {(word["about"], word["exchange"]) for word in words} == {("restrict", "X02"), ("restrict", "X05")}
+
+
+async def test_C57_only_a_provider_of_the_exchange_is_asked(walls, ca, sc):
+    child = walls.child()
+    asked = {"subject": {"pseudonym": sc.pseudonym(child)}, "right": "copy", "exchange": "X05"}
+    refused(await sc.post("/v1/rights", asked | {"source": ca.party.text}), 403, "right_source")
