@@ -96,10 +96,8 @@ class SdkGateway:
         """Permit, reduce, seal, hand in. Raises `Denied("order_unserved")` for an unknown exchange, `GatewayError`."""
         if sending.exchange not in self._exchanges:
             raise Denied("order_unserved")
-        # What is about nobody (a directory) is sent by the system itself; no officer stands behind it.
-        client = self._client if self._exchanges[sending.exchange].personal else self._machine
         try:
-            sent = await client.send(
+            sent = await self._client.send(
                 sending.exchange,
                 sending.purpose,
                 recipient=sending.recipient,

@@ -6,16 +6,20 @@ the departmental systems got is read from the systems themselves.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from adapters.base.exchange_file import read as read_exchanges
+from adapters.base.mapping import load as load_mapping
+from adapters.base.source import Record, Wanted
 from adapters.sandbox import fhir_data
 from adapters.sandbox.cast import Cast
 from adapters.sandbox.demo import five
@@ -23,7 +27,9 @@ from adapters.sandbox.demo.desk import Desk
 from adapters.sandbox.demo.stage import PASSPHRASE, Stage
 from adapters.sandbox.demo.story import Outcome, Story, final_state, sent, take_inbox
 from adapters.sandbox.population import Child
+from adapters.youth_league.register import VendorRegister
 from gateway.client.configuration import load
+from gateway.client.core import outbound
 from gateway.client.sync import RunxinClient
 from gateway.domain.orders import FieldValue
 from gateway.domain.vocabulary import AgeBand
@@ -40,6 +46,7 @@ def desks_of(story: Story) -> dict[str, Desk]:
         "he": story.desk("he", *five.OFFICERS["he"]),
         "yl": story.desk("yl", *five.OFFICERS["yl"]),
         "wf": story.desk("wf", *five.OFFICERS["wf"]),
+        "publisher": story.desk("yl", "Q0301", "case_worker"),
     }
 
 
@@ -331,21 +338,27 @@ def step_m(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         "yl",
         "yl",
         "accepted",
-        lambda: accepted(
-            five.local_send(
-                story.stage,
-                "yl",
-                {
-                    "exchange": "X16",
-                    "purpose": "P05",
-                    "door": "normal",
-                    "recipient": federation.party.text,
-                    "key": "demo-X16-yl",
-                    "records": [{"record": "S3301060"}, {"record": "S3301062"}],
-                },
-            ).json()
-        ),
+        lambda: published(story, desks["publisher"], federation),
     )
+
+
+def published(story: Story, league: Desk, to: Desk) -> Outcome:
+    """Two services of the city's directory, read from the vendor's platform as the edge reads it, sent by a case worker."""
+    exchanges = read_exchanges(story.stage.folder / "exchanges.json")
+    mapping = load_mapping(Path(__file__).parents[2] / "youth_league" / "mapping.toml", exchanges)
+
+    async def read() -> Mapping[str, Record]:
+        register = VendorRegister(story.stage.addresses["youth_league"], PASSPHRASE, mapping)
+        try:
+            fields = frozenset(mapping.exchanges["X16"].fields)
+            return await register.read(Wanted("X16", ("S3301060", "S3301062"), fields))
+        finally:
+            await register.close()
+
+    records = [outbound(record.values, region=record.region) for record in asyncio.run(read()).values()]
+    with league.client() as client:
+        made = client.send("X16", "P05", recipient=to.party, records=records)
+    return "accepted", made.receipt.index, sorted({name for record in records for name in record.values})
 
 
 def step_n(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
