@@ -334,7 +334,8 @@ class Export:
         size, root = check_checkpoint(note, vkey, "witnessed")
         if size > self.size or root_of(self.leaves[:size]) != root:
             raise Wrong("witnessed: the witnesses saw another log")
-        enough, count = quorum_reached(self.read("policy.txt").decode(), note, "witnessed")
+        policy, self.place = self.read("policy.txt").decode(), "witnessed or policy.txt"
+        enough, count = quorum_reached(policy, note, "witnessed")
         if not enough:
             raise Wrong(f"witnessed: {count} cosignatures are not the quorum")
         return f"{count} witnesses over {size} entries"
