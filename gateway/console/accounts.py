@@ -67,6 +67,18 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """A security key's answer to a challenge, checked (`security_keys.py`). proof_id: claimed with the sign-in, so that it is
+    good once.
+    """
+
+    account: str
+    credential_id: bytes
+    signs: int
+    proof_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
     """A new account's second factor, shown once. uri: for an authenticator app."""
 
@@ -174,11 +186,18 @@ async def admit(house: House, name: str, *, enabled: bool, by: Account) -> int:
 
 
 async def sign_in(
-    house: House, secret: bytes, name: str, password: str, code: str, *, demo_allowed: bool
+    house: House,
+    secret: bytes,
+    name: str,
+    password: str,
+    code: str,
+    *,
+    demo_allowed: bool,
+    signed: Signed | None = None,
 ) -> tuple[Account, str]:
-    """Check password and one-time code; the account and a fresh session token.
+    """Check the password, and a one-time code or what a security key signed; the account and a fresh session token.
 
-    demo_allowed: demo mode and a loopback peer. Raises `Refused("sign_in_refused")` whatever was wrong.
+    demo_allowed: demo mode and a loopback peer. signed: a checked answer of a security key, None where there is none. Raises `Refused("sign_in_refused")` whatever was wrong.
     """
     now = _now(house)
     async with house.database.read() as reading:
@@ -188,7 +207,8 @@ async def sign_in(
         raise Refused("sign_in_refused")
     account = Account.of(row)
     why = _refusal(row, right=right, now=now, demo_allowed=demo_allowed)
-    step = 0 if row.demo else _matching_step(secret, row, code, now)
+    by_key = signed is not None and signed.account == name
+    step = 0 if row.demo or by_key else _matching_step(secret, row, code, now)
     if not why and step is None:
         why = "code_wrong"
     token = new_token()
@@ -197,11 +217,14 @@ async def sign_in(
         async def begin(writing: Writing) -> None:
             if step and not await store.accept_step(writing, name, step):
                 raise Refused("sign_in_refused")
+            if by_key and signed is not None:
+                await store.security_key_signed(writing, signed.credential_id, signed.signs)
             await store.change_account(writing, name, failures=0, locked_until=0)
             await store.put_session(writing, SessionRow(digest(token), name, now, now))
 
-        draft = told(account, EntryKind.SIGN_IN, Outcome.DONE, "signed_in")
-        await house.log.append(draft, effect=begin)
+        how = "demo" if row.demo else "security_key" if by_key else "one_time_code"
+        draft = told(account, EntryKind.SIGN_IN, Outcome.DONE, "signed_in", how=how)
+        await house.log.append(draft, effect=begin, proof_id=signed.proof_id if by_key and signed else None)
         return account, token
     await _failed(house, account, row, why, now)
     raise Refused("sign_in_refused")

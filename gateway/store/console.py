@@ -13,7 +13,13 @@ from sqlalchemy import Column, Table, delete, func, insert, select, update
 
 from gateway.store import basis_tables as basis
 from gateway.store.audit import fetch
-from gateway.store.console_tables import console_accounts, console_findings, console_sessions, console_works
+from gateway.store.console_tables import (
+    console_accounts,
+    console_findings,
+    console_security_keys,
+    console_sessions,
+    console_works,
+)
 from gateway.store.database import Reading, Writing
 from gateway.store.exchange_tables import outbox
 from gateway.store.registry_tables import kill_switches
@@ -47,6 +53,18 @@ class SessionRow:
     account: str
     started: int
     seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityKeyRow:
+    """A security key's public half; see `console_tables.console_security_keys`."""
+
+    credential_id: bytes
+    account: str
+    public_key: bytes = field(repr=False)
+    signs: int
+    label: str
+    added: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +142,41 @@ async def accept_step(writing: Writing, account: str, step: int) -> bool:
     """Claim a time step of the one-time code; False where it, or a later one, was used before."""
     where = (console_accounts.c.account == account) & (console_accounts.c.last_step < step)
     done = await writing.connection.execute(update(console_accounts).where(where).values(last_step=step))
+    return bool(done.rowcount == 1)
+
+
+async def put_security_key(writing: Writing, row: SecurityKeyRow) -> None:
+    """Enter a security key; the caller has looked that it is new."""
+    await writing.connection.execute(insert(console_security_keys).values(**_values(row)))
+
+
+async def find_security_key(reading: Reading, credential_id: bytes) -> SecurityKeyRow | None:
+    """The security key of that id."""
+    column = console_security_keys.c
+    query = select(*_columns(console_security_keys, SecurityKeyRow)).where(column.credential_id == credential_id)
+    row = (await reading.connection.execute(query)).one_or_none()
+    return None if row is None else SecurityKeyRow(*row)
+
+
+async def security_keys_of(reading: Reading, account: str) -> list[SecurityKeyRow]:
+    """The security keys of an account, oldest first."""
+    column = console_security_keys.c
+    query = select(*_columns(console_security_keys, SecurityKeyRow)).where(column.account == account)
+    rows = await reading.connection.execute(query.order_by(column.added))
+    return [SecurityKeyRow(*row) for row in rows]
+
+
+async def security_key_signed(writing: Writing, credential_id: bytes, signs: int) -> None:
+    """Keep the authenticator's newest count."""
+    where = console_security_keys.c.credential_id == credential_id
+    await writing.connection.execute(update(console_security_keys).where(where).values(signs=signs))
+
+
+async def drop_security_key(writing: Writing, account: str, credential_id: bytes) -> bool:
+    """Forget a security key of an account; False where it has no such key."""
+    column = console_security_keys.c
+    where = (column.credential_id == credential_id) & (column.account == account)
+    done = await writing.connection.execute(delete(console_security_keys).where(where))
     return bool(done.rowcount == 1)
 
 

@@ -30,6 +30,18 @@ console_accounts = Table(
     Index("ix_console_accounts_person", "person"),
 )
 
+# Security keys: the public half only. `signs`: the authenticator's own count, by which a copied key is noticed.
+console_security_keys = Table(
+    "console_security_keys",
+    metadata,
+    Column("credential_id", LargeBinary, primary_key=True),
+    Column("account", String(40), nullable=False, index=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("signs", BigInteger, nullable=False),
+    Column("label", String(60), nullable=False),
+    Column("added", Integer, nullable=False),
+)
+
 console_sessions = Table(
     "console_sessions",
     metadata,

@@ -18,7 +18,7 @@ ENDS_SESSION = {"sign_out"}
 
 def address(door) -> str:
     path = door.path.replace("{index:int}", "0").replace("{exchange}", "X02").replace("{finding}", "fi-none")
-    path = path.replace("{work}", "ex-none").replace("{account}", "nobody")
+    path = path.replace("{work}", "ex-none").replace("{account}", "nobody").replace("{key}", "00")
     assert "{" not in path
     return f"/console{path}"
 
@@ -28,7 +28,12 @@ def test_the_printed_matrix_is_the_one_in_the_code():
 
 
 def test_every_page_and_action_names_its_roles_and_few_need_no_sign_in():
-    assert {door.name for door in DOORS if not door.roles} == {"sign_in_page", "sign_in", "look"}
+    assert {door.name for door in DOORS if not door.roles} == {
+        "sign_in_page",
+        "sign_in",
+        "sign_in_options",
+        "look",
+    }
 
 
 def test_who_changes_policy_or_accounts_cannot_read_entries():

@@ -1,6 +1,7 @@
 """Signing in: password and one-time code, locks, demo accounts, roles that exclude each other; each step an entry."""
 
 import time
+from base64 import urlsafe_b64encode
 
 import pyotp
 import pytest
@@ -13,6 +14,7 @@ from gateway.console.roles import Role, require_apart
 from gateway.console.sessions import IDLE_SECONDS, LONGEST_SECONDS, alive
 from gateway.domain.vocabulary import Department
 from gateway.store.console import SessionRow
+from keys.sealing_keys import SealingPair
 from tests.console.site import CODE, LOOPBACK, account_row, kinds_since, make_site, sign_in, size_of
 
 PASSWORD = "correct horse battery"
@@ -129,7 +131,9 @@ def test_outside_demo_mode_no_demo_account_is_made(app, site):
 
 def test_demo_accounts_are_dead_once_demo_mode_is_off(tmp_path):
     site = make_site(tmp_path)
-    site.settings = site.settings.model_copy(update={"demo": False})
+    key = urlsafe_b64encode(SealingPair.generate().public_key).decode().rstrip("=")
+    escrow = (f"{CODE}/health:x25519:{key}", f"{CODE}/civil_affairs:x25519:{key}")
+    site.settings = site.settings.model_copy(update={"demo": False, "protective_escrow": escrow})
     with site.running() as client:
         assert attempt(client, "demo-audit-admin", site.passwords["audit_admin"]).status_code == 401
 

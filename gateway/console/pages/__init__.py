@@ -23,6 +23,7 @@ ORDER = (
     "switches",
     "parties",
     "accounts",
+    "security",
     "entering",
 )
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from starlette.responses import RedirectResponse, Response
 
-from gateway.console import accounts, sessions
+from gateway.console import accounts, security_keys, sessions
 from gateway.console.doors import door
 from gateway.console.languages import TAGS
 from gateway.console.mount import LOOK_COOKIE, demo_allowed
 from gateway.console.refusals import Refused
 from gateway.console.roles import EVERYBODY
 from gateway.console.visits import THEMES, Visit
+from gateway.errors import NotAuthenticated
 
 _YEAR = 365 * 86_400
 
@@ -22,7 +23,7 @@ _YEAR = 365 * 86_400
 @door("GET", "/sign-in", roles=frozenset(), does="Sign-in page")
 async def sign_in_page(visit: Visit) -> Response:
     """The form."""
-    return visit.page("sign_in.html", refusal="")
+    return visit.page("sign_in.html", refusal="", with_key=_with_key(visit))
 
 
 @door("POST", "/sign-in", roles=frozenset(), does="Sign in")
@@ -31,14 +32,16 @@ async def sign_in(visit: Visit) -> Response:
     form = visit.form
     name, password = form.get("account", "").strip()[:40], form.get("password", "")[:256]
     code = form.get("code", "").replace(" ", "")[:10]
+    console, answer = visit.console, form.get("answer", "")
+    signed = await security_keys.check(visit.house, console.secret, console.settings, answer) if answer else None
     try:
         _, token = await accounts.sign_in(
-            visit.house, visit.console.secret, name, password, code, demo_allowed=demo_allowed(visit)
+            visit.house, console.secret, name, password, code, demo_allowed=demo_allowed(visit), signed=signed
         )
-    except Refused as error:
+    except (Refused, NotAuthenticated) as error:
         client = visit.request.client
         visit.house.refusals.note(client.host if client else "", error.code, now=visit.now)
-        return visit.page("sign_in.html", 401, refusal=visit.sentence(error))
+        return visit.page("sign_in.html", 401, refusal=visit.sentence(error), with_key=_with_key(visit))
     if visit.who is not None:
         await accounts.sign_out(visit.house, visit.who, sessions.token_of(visit.request))
     response = RedirectResponse(visit.url("overview"), 303)
@@ -72,3 +75,10 @@ async def look(visit: Visit) -> Response:
         samesite="strict",
     )
     return response
+
+
+def _with_key(visit: Visit) -> bool:
+    try:
+        return bool(security_keys.host(visit.console.settings))
+    except Refused:
+        return False
