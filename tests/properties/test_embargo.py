@@ -31,6 +31,7 @@ from tests.unit.consent.test_guardian_pages import CARE, CATALOGUE, PURPOSES, SC
 pytestmark = pytest.mark.anyio
 
 BAR = 0.53
+GROSS = 0.65
 Z99 = 2.326
 BINS = 20
 
@@ -147,6 +148,8 @@ async def scene(walls):
 
     async def report() -> None:
         """One protective report about the first child, one about somebody of whom nobody asks."""
+        for each in (ca, reporter):
+            await each.fetch_token()  # a token ends after five minutes, a long run does not
         for child in (with_entries, elsewhere):
             values = REPORT | {"report_id": f"QZBG-2026-{random.randrange(10_000):04d}"}
             await reporter.delivered(child, ca, values, exchange="X20", purpose="P07", door="protective")
@@ -249,9 +252,9 @@ async def test_the_door_answers_both_guardians_alike(walls):
     ca, with_entries, without, report = await scene(walls)
     pairs = await probe(through_the_door(ca), with_entries, without, 60, between=report)
     require_equal(pairs)
-    # 120 probes bound nothing at 0.53; the long run does. No attack finds anything beyond doubt.
+    # So few probes bound no time at 0.53; the long run does. Here only a gross difference would be found.
     found = told("door", pairs)
-    assert max(found[attack][1] for attack in TIMES) <= BAR
+    assert max(found[attack][1] for attack in TIMES) <= GROSS
 
 
 @pytest.mark.soak
