@@ -14,7 +14,8 @@ from __future__ import annotations
 
 class GatewayError(Exception):
     """Base of all. `code` is stable and documented in `gateway/api/problems.py`; `facts` are safe public parameters
-    (field names, exchange ids, counts, dates), never values of a record."""
+    (field names, exchange ids, counts, dates), never values of a record.
+    """
 
     def __init__(self, code: str, /, **facts: str | int) -> None:
         super().__init__(code)

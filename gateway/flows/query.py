@@ -108,8 +108,8 @@ async def query(house: House, signed: SignedRequest, read: Callable[[bytes], Que
         # (6) translate, check
         with naming_known_fields(exchange):
             translated = translate_lines(
-            house.ring, release, order, permit, called=request.subject.pseudonym if request.subject else None
-        )
+                house.ring, release, order, permit, called=request.subject.pseudonym if request.subject else None
+            )
             checked = check(
                 translated, permit=permit, request=order.request, medical=is_medical(house, edge.party.organisation)
             )

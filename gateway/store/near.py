@@ -24,6 +24,7 @@ LONG_STEPS = 30_000
 
 _TAKE_LOCK = "BEGIN IMMEDIATE"
 _LONG = frozenset({"executemany", "executescript"})
+_BOUNDARIES = frozenset({"BEGIN", "COMMIT", "ROLLBACK", "commit", "rollback"})
 
 
 class NearConnection(aiosqlite.Connection):
@@ -83,7 +84,8 @@ class NearConnection(aiosqlite.Connection):
         if args and args[0] == _TAKE_LOCK:
             await self.take_lock()
             return None
-        if self._writing:
+        if self._writing or name in _BOUNDARIES or (args and args[0] in _BOUNDARIES):
+            # The bounds of a transaction are never stopped half-way: begun again they would stand within themselves.
             return fn(*args, **kwargs)
         return await self._read(name, fn, *args, **kwargs)
 
