@@ -26,7 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 setup: $(STAMP) ## the virtual environment
 
-demo: $(STAMP) ## the story, told between simulated departments (ONCE=1 stops at its end, LANG=en for English)
+demo: $(STAMP) frontend ## the story, told between simulated departments (ONCE=1 stops at its end, LANG=en for English)
 	@RUNXIN_DEMO_LANGUAGE=$(LANG_DEMO) $(BIN)/python -m adapters.sandbox.demo $(if $(ONCE),--once) $(if $(CHILDREN),--children $(CHILDREN))
 
 test: $(STAMP) browser ## everything that CI runs

@@ -52,6 +52,7 @@ def main() -> int:
             f"{len(story.rows)} events, {time.monotonic() - started:.0f} s, {given.folder}/summary.json"
         )
         teller.addresses(addresses(stage))
+        teller.accounts(str(stage.console["address"]), stage.console["accounts"])
         if given.once:
             return 0 if story.good else 1
         teller.say("stay")

@@ -44,6 +44,7 @@ class Stage:
     gateway: str = ""
     public: dict[str, Any] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
+    console: dict[str, Any] = field(default_factory=dict, repr=False)
     running: list[Running | subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -172,6 +173,8 @@ def start_gateway(stage: Stage) -> None:
     site_file = stage.folder / "site.toml"
     site.write_site_file(stage.site, site_file, hops)
     stage.runxin("register", str(site_file))
+    # One account per role, good in demo mode and from loopback only; the screen shows them at the end.
+    stage.console = json.loads(stage.runxin("console", "demo-accounts"))
     log = (stage.folder / "gateway.log").open("ab")
     stage.running.append(
         subprocess.Popen(

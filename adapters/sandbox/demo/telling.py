@@ -5,6 +5,8 @@ Rules kept here: a sentence names departments, exchanges and codes, never a chil
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -67,6 +69,10 @@ SENTENCES = {
     "address": ("地址", "address"),
     "what": ("服务", "service"),
     "receipt": ("审计序号", "entry"),
+    "console": ("控制台（仅本机、仅演示）", "console (loopback and demo only)"),
+    "role": ("角色", "role"),
+    "account": ("账号", "account"),
+    "password": ("口令", "password"),
 }
 
 
@@ -133,4 +139,13 @@ class Teller:
         table = Table(self.text("what"), self.text("address"))
         for row in rows:
             table.add_row(*row)
+        self.console.print(table)
+
+    def accounts(self, address: str, rows: Sequence[Mapping[str, str]]) -> None:
+        """The console and its demo accounts, one per role."""
+        table = Table(
+            self.text("role"), self.text("account"), self.text("password"), title=f"{self.text('console')}: {address}"
+        )
+        for row in rows:
+            table.add_row(row["role"], row["account"], row["password"])
         self.console.print(table)
