@@ -1,12 +1,10 @@
 """Verify an export of the audit log with Python's standard library and nothing else: `python verify.py <folder or .auditpack> [<log vkey>]`.
 
-This file imports nothing of the gateway and can be read in one sitting. It checks, in this order, and names the first thing
+This file imports nothing of the gateway. It checks, in this order, and names the first thing
 that is wrong: 打包 the pack's own bytes; 签名 the log's signature over the root; 哈希 every entry against its tile, every tile
 against the tile above and the root; 见证 the witnesses' cosignatures as the policy wants them; 条目 every entry's canonical form
 and time; 历史 each history that was laid open: all its entries are there, none is missing, none follows; 明细 each opened detail
-against its entry; 文件 the files against manifest.json.
-
-Verdicts: 通过 / 不通过 / 无法判断 (no material). Exit code 0 only if nothing failed.
+against its entry; 文件 the files against manifest.json. Verdicts: 通过 / 不通过 / 无法判断. Exit code 0: nothing failed.
 Rules kept here: standard library only; the signature check is RFC 8032 in plain integers, cofactorless, with canonical
 encodings required; the key to trust is the one given on the command line, or else the export's own (then it says so).
 """
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 WIDTH, HASH = 256, 32
+HISTORY = {"key", "generation", "of", "count", "closed", "epoch", "index", "indexed", "line", "lines", "path"}
 
 
 class Wrong(Exception):  # noqa: N818  (the verdict, not a fault of the program)
@@ -377,6 +376,8 @@ class Export:
 
     def _history(self, name: str, history: dict[str, Any]) -> int:
         self.place = f"histories/{name}"
+        if history.keys() - HISTORY:
+            raise Wrong(f"histories/{name}: a member that no history has")
         key, count = bytes.fromhex(history["key"]), int(history["count"])
         for number in range(1, count + 1):
             if _tag(key, number) not in self.tags:
