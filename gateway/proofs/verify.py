@@ -1,7 +1,6 @@
 """Verify an export of the audit log with Python's standard library and nothing else: `python verify.py <folder or .auditpack> [<log vkey>]`.
 
-This file imports nothing of the gateway. It checks, in this order, and names the first thing
-that is wrong: 打包 the pack's own bytes; 签名 the log's signature over the root; 哈希 every entry against its tile, every tile
+This file imports nothing of the gateway. It checks, in this order, and names what is wrong first: 打包 the pack's own bytes; 签名 the log's signature over the root; 哈希 every entry against its tile, every tile
 against the tile above and the root; 见证 the witnesses' cosignatures as the policy wants them; 条目 every entry's canonical form
 and time; 历史 each history that was laid open: all its entries are there, none is missing, none follows; 明细 each opened detail
 against its entry; 文件 the files against manifest.json. Verdicts: 通过 / 不通过 / 无法判断. Exit code 0: nothing failed.
