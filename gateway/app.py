@@ -215,7 +215,8 @@ def build(settings: Settings) -> FastAPI:
             app.state.house = house
             app.state.patience = Patience()
             app.state.console_secret = console_secret(settings)
-            keeper = asyncio.create_task(_keep_up(house))
+            closing = asyncio.Event()
+            keeper = asyncio.create_task(_keep_up(house, closing))
             if settings.metrics_port:
                 serve_metrics(settings.host, settings.metrics_port)
             _settle_memory()
@@ -223,11 +224,13 @@ def build(settings: Settings) -> FastAPI:
             try:
                 yield
             finally:
-                keeper.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await keeper
-                await console.works.close()
-                await roll_up(house, close=True)
+                # The keeper ends its round: cut off within an append it could not know whether its roll-ups stand already.
+                closing.set()
+                await keeper
+                try:
+                    await roll_up(house, close=True)
+                finally:
+                    await console.works.close()
 
     # The API description loads nothing from outside: no bundled viewer, only the document.
     app = FastAPI(
@@ -263,10 +266,9 @@ def _settle_memory() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-async def _keep_up(house: House) -> None:
-    """Roll-ups, expired envelopes, spent proofs: small work beside the requests."""
-    while True:
-        await asyncio.sleep(UPKEEP_SECONDS)
+async def _keep_up(house: House, closing: asyncio.Event) -> None:
+    """Roll-ups, expired envelopes, spent proofs: small work beside the requests, until the house closes."""
+    while not await _set_within(closing, UPKEEP_SECONDS):
         try:
             await roll_up(house)
             await upkeep(house)
@@ -274,6 +276,13 @@ async def _keep_up(house: House) -> None:
             log.warning("upkeep failed", code=error.code)
         except Exception as error:
             log.error("upkeep failed", exc_info=error)
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 def application() -> FastAPI:

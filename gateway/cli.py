@@ -27,6 +27,8 @@ from gateway.commands.terminal import Data, fail, run, settings_of
 from gateway.errors import GatewayError
 from gateway.settings import Settings
 
+CLOSING_SECONDS = 20
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -117,6 +119,7 @@ def serve(data: Data = None) -> None:
         server_header=False,
         date_header=True,
         timeout_keep_alive=75,
+        timeout_graceful_shutdown=CLOSING_SECONDS,  # what hangs must not keep the house from writing what it still owes
         **tls,
     )
 

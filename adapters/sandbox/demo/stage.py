@@ -31,6 +31,7 @@ from adapters.sandbox.processes import Running, free_port, launch
 Progress = Callable[[str, int, int], None]
 """progress(what, done, of): told while something takes long."""
 
+STOPPING_SECONDS = 60  # a loaded machine closes slowly, and what is killed cannot write what it still owes
 PASSPHRASE = "demo-only"  # noqa: S105 - the demo's own, on loopback, in a folder that the next demo removes
 
 
@@ -63,11 +64,12 @@ class Stage:
                 process.stop()
                 continue
             process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(15)
-            if process.poll() is None:
+            try:
+                process.wait(STOPPING_SECONDS)
+            except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+                print(f"{process.args} had to be killed: its last minute may be missing in the log.", file=sys.stderr)
 
     def environment(self) -> dict[str, str]:
         """What the gateway's own commands are told."""
