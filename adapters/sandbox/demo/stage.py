@@ -69,7 +69,7 @@ class Stage:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-                print(f"{process.args} had to be killed: its last minute may be missing in the log.", file=sys.stderr)
+                sys.stderr.write(f"{process.args!r} had to be killed: what it still owed its log is lost.\n")
 
     def environment(self) -> dict[str, str]:
         """What the gateway's own commands are told."""
