@@ -10,7 +10,7 @@ ONLY ?=
 LANG_DEMO := $(if $(filter en%,$(LANG)),en,zh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak lock clean browser frontend
+.PHONY: help setup demo test check bench soak lock clean browser frontend testdata
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ setup: $(STAMP) ## the virtual environment
 demo: $(STAMP) frontend ## the story, told between simulated departments (ONCE=1 stops at its end, LANG=en for English)
 	@RUNXIN_DEMO_LANGUAGE=$(LANG_DEMO) $(BIN)/python -m adapters.sandbox.demo $(if $(ONCE),--once) $(if $(CHILDREN),--children $(CHILDREN))
 
-test: $(STAMP) browser ## everything that CI runs
+test: $(STAMP) browser testdata ## everything that CI runs
 	@$(BIN)/python -m tests.run
 
 check: $(STAMP) ## ruff, mypy strict, import rules
@@ -50,13 +50,19 @@ lock: ## pin the dependencies anew (names, versions and hashes only)
 	@$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --generate-hashes -q \
 		--custom-compile-command "make lock" -o requirements.lock
 
+NPM_CI := npm ci --silent --no-audit --no-fund
+FHIR_EXAMPLES := node_modules/hl7.fhir.r4.examples
 frontend: $(STAMP) ## the console's front-end files, where npm is installed
 	@if ! command -v npm > /dev/null; then \
 		echo "npm is not installed: the console will say that its front-end files are missing."; \
 	elif [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then \
-		npm ci --silent --no-audit --no-fund; \
+		$(NPM_CI) $(if $(filter demo,$(MAKECMDGOALS)),--omit=dev); \
 	fi
 	@if [ -d node_modules ]; then $(BIN)/python -m gateway.console.vendoring; fi
+
+testdata: frontend # what only tests read: HL7's FHIR R4 examples, axe
+	@if ! command -v npm > /dev/null; then echo "FHIR R4 examples: NOT RUN (npm is not installed)"; \
+	elif [ ! -d $(FHIR_EXAMPLES) ]; then $(NPM_CI); fi
 
 CHROMIUM := chromium fonts-noto-cjk
 browser: $(STAMP) frontend ## a Chromium and Chinese fonts for the browser tests (BROWSER=skip leaves them out)
