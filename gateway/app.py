@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -25,10 +25,12 @@ from gateway.api.description import describe
 from gateway.api.patience import Patience
 from gateway.api.problems import sentences
 from gateway.api.routes import not_found, not_of_the_form, router
+from gateway.audit.cosigning import Cosigning, read_policy
 from gateway.audit.erasure import settle as settle_erasures
 from gateway.audit.highwater import HighWater
 from gateway.audit.histories import Escrow
 from gateway.audit.log import AuditLog
+from gateway.audit.witness_web import HttpWitnessWeb
 from gateway.consent.basis import BasisFinder
 from gateway.console.mount import mount
 from gateway.domain.clock import SystemClock
@@ -56,6 +58,7 @@ from keys.solitude import present
 from policies.book import PolicyBook
 
 UPKEEP_SECONDS = 5.0
+WITNESS_SECONDS = 2.0
 SIGNING_KEYS = ("token", "order", "log")
 
 
@@ -147,6 +150,12 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
         await audit.start()
         stack.push_async_callback(audit.close)
         await settle_erasures(audit)
+        cosigning = None
+        if settings.witness_policy is not None:
+            web = HttpWitnessWeb()
+            stack.push_async_callback(web.close)
+            policy = read_policy(settings.witness_policy, audit)
+            cosigning = Cosigning(audit, policy, web, settings.data / "witness-evidence", clock)
         order_key = signing_key(settings, root, "order")
         edges = RemoteEdges(order_key, timeout=settings.order_timeout)
         stack.push_async_callback(edges.close)
@@ -174,6 +183,7 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
             order_key=order_key,
             issuer=settings.issuer,
             embedded_may_serve_sensitive=settings.embedded_may_serve_sensitive,
+            cosigning=cosigning,
         )
 
 
@@ -212,11 +222,17 @@ def build(settings: Settings) -> FastAPI:
             # Better no start than a protective report whose history one department alone could open.
             raise GatewayFault("escrow_missing")
         async with opened(settings) as house:
+            if house.cosigning is not None:
+                # Nothing is signed before the witnesses have said what they saw; those that do not answer stop nobody.
+                await house.cosigning.hold_head()
             app.state.house = house
             app.state.patience = Patience()
             app.state.console_secret = console_secret(settings)
             closing = asyncio.Event()
-            keeper = asyncio.create_task(_keep_up(house, closing))
+            keepers = [asyncio.create_task(_each(UPKEEP_SECONDS, closing, lambda: _keep_up(house)))]
+            if house.cosigning is not None:
+                # Beside the rest: a witness that hangs must not keep envelopes from being destroyed in time.
+                keepers.append(asyncio.create_task(_each(WITNESS_SECONDS, closing, house.cosigning.collect)))
             if settings.metrics_port:
                 serve_metrics(settings.host, settings.metrics_port)
             _settle_memory()
@@ -224,9 +240,9 @@ def build(settings: Settings) -> FastAPI:
             try:
                 yield
             finally:
-                # The keeper ends its round: cut off within an append it could not know whether its roll-ups stand already.
+                # Keepers end their round: cut off within an append one could not know whether its roll-ups stand already.
                 closing.set()
-                await keeper
+                await asyncio.gather(*keepers)
                 try:
                     await roll_up(house, close=True)
                 finally:
@@ -266,12 +282,17 @@ def _settle_memory() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-async def _keep_up(house: House, closing: asyncio.Event) -> None:
-    """Roll-ups, expired envelopes, spent proofs: small work beside the requests, until the house closes."""
-    while not await _set_within(closing, UPKEEP_SECONDS):
+async def _keep_up(house: House) -> None:
+    """Roll-ups, expired envelopes, spent proofs: small work beside the requests."""
+    await roll_up(house)
+    await upkeep(house)
+
+
+async def _each(seconds: float, closing: asyncio.Event, work: Callable[[], Awaitable[object]]) -> None:
+    """Work again and again, until the house closes."""
+    while not await _set_within(closing, seconds):
         try:
-            await roll_up(house)
-            await upkeep(house)
+            await work()
         except GatewayError as error:
             log.warning("upkeep failed", code=error.code)
         except Exception as error:

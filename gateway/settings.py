@@ -43,6 +43,10 @@ class Settings(BaseSettings):
         default=None,
         description="Who hold the halves of protective histories' keys: two of `org/department:suite:key` (base64url).",
     )
+    witness_policy: Path | None = Field(
+        default=None,
+        description="The witnesses of the audit log and their quorum (c2sp.org/tlog-policy); without it nothing is witnessed.",
+    )
     disk_reserve_mib: int = Field(
         default=256, ge=0, description="Free MiB below which only protective and emergency entries are taken."
     )

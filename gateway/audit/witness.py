@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from gateway.proofs.checkpoints import Checkpoint, parse_checkpoint, read_checkp
 from gateway.proofs.cosignature import cosign, cosigned_at, with_signatures
 from gateway.proofs.faults import ProofInvalid
 from gateway.proofs.merkle import EMPTY_ROOT, verify_consistency
-from gateway.proofs.notes import Signer, Verifier, parse_note
+from gateway.proofs.notes import Signature, Signer, Verifier, parse_note
 from gateway.store import audit as store
 from gateway.store import audit_keys
 from gateway.store.database import Database, Reading
@@ -114,6 +115,25 @@ async def request_for(reading: Reading, note: bytes, old: int) -> bytes:
     return ("\n".join(lines) + "\n\n").encode() + note
 
 
+def held_lines(note: bytes, answers: Sequence[bytes], witnesses: Sequence[Verifier]) -> tuple[Signature, ...]:
+    """The lines of these answers that are a known witness's cosignature of this very checkpoint; one a witness."""
+    parsed = parse_note(note)
+    held: dict[Verifier, Signature] = {}
+    for answer in answers:
+        try:
+            lines = parse_note(parsed.text.encode() + b"\n" + answer).signatures
+        except ProofInvalid:
+            continue
+        for line in lines:
+            verifier = next((one for one in witnesses if (one.name, one.key_id) == (line.name, line.key_id)), None)
+            if verifier is None:
+                continue
+            with contextlib.suppress(ProofInvalid):
+                cosigned_at(parsed.text, line, verifier)
+                held[verifier] = line
+    return tuple(held.values())
+
+
 async def keep_cosignatures(
     database: Database,
     note: bytes,
@@ -122,27 +142,19 @@ async def keep_cosignatures(
     quorum: int | Callable[[bytes], bool],
     now: int,
 ) -> int:
-    """Check the witnesses' lines, keep the note with those that hold; the number that hold.
+    """Check the witnesses' lines, add those that hold to the ones kept of this checkpoint; how many it has now.
 
     now: unix seconds. quorum: how many, or a policy's word on the note with its lines. From then on the checkpoint counts as
     witnessed, and receipts are made against it.
     """
     parsed = parse_note(note)
-    held = []
-    for answer in answers:
-        for line in parse_note(parsed.text.encode() + b"\n" + answer).signatures if answer else ():
-            verifier = next((one for one in witnesses if (one.name, one.key_id) == (line.name, line.key_id)), None)
-            if verifier is None:
-                continue
-            try:
-                cosigned_at(parsed.text, line, verifier)
-            except ProofInvalid:
-                continue
-            held.append(line)
-    whole = with_signatures(parsed, tuple({(line.name, line.key_id): line for line in held}.values()))
-    count = len(whole.signatures) - len(parsed.signatures)
+    size = parse_checkpoint(parsed.text).size
+    held = held_lines(note, answers, witnesses)
     async with database.write() as writing:
-        size = parse_checkpoint(parsed.text).size
+        kept = await audit_keys.get_cosigned(writing, size)
+        earlier = held_lines(note, [kept.partition(b"\n\n")[2]], witnesses) if kept else ()
+        whole = with_signatures(with_signatures(parsed, earlier), held)
+        count = len(whole.signatures) - len(parsed.signatures)
         enough = count >= quorum if isinstance(quorum, int) else quorum(whole.encode())
         await audit_keys.put_cosigned(writing, size, whole.encode(), enough, now)
     return count

@@ -11,6 +11,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.audit.cosigning import Cosigning
 from gateway.audit.log import AuditLog
 from gateway.consent.basis import BasisFinder
 from gateway.domain.clock import Clock
@@ -61,6 +62,7 @@ class House:
     order_key: SigningKey
     issuer: str
     embedded_may_serve_sensitive: bool = False
+    cosigning: Cosigning | None = None
     bells: dict[str, asyncio.Event] = field(default_factory=dict)
 
     @property

@@ -67,6 +67,12 @@ async def newest_epoch(reading: Reading) -> tuple[int, int, int, bytes] | None:
     return (int(rows[0][0]), int(rows[0][1]), int(rows[0][2]), bytes(rows[0][3])) if rows else None
 
 
+async def get_cosigned(reading: Reading, size: int) -> bytes | None:
+    """The cosigned checkpoint of that size, with or without a quorum."""
+    (rows,) = await fetch(reading, [("SELECT note FROM audit_checkpoints WHERE size = ?", (size,))])
+    return bytes(rows[0][0]) if rows else None
+
+
 async def put_cosigned(writing: Writing, size: int, note: bytes, quorum: bool, stored_at: int) -> None:
     """Keep a cosigned checkpoint; more cosignatures of the same size take its place."""
     put = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from gateway.audit.cosigning import Cosigning
+from gateway.audit.cosigning import Cosigning, read_policy
 from gateway.audit.mirror import REFUSED, follow
 from gateway.audit.serving import read_path
 from gateway.audit.witness import Witness
@@ -38,21 +38,29 @@ class Web:
 
     def __init__(self, directory) -> None:
         self.silent: set[str] = set()
+        self.asked = 0
         self.doors = {
             name: TestClient(service(Witness(directory / name, one, {ORIGIN: SIGNER.verifier}, HandClock())))
             for name, one in SIGNERS.items()
         }
 
     async def post(self, url: str, body: bytes) -> tuple[int, bytes]:
+        self.asked += 1
+        return self._call("POST", url, body)
+
+    async def get(self, url: str) -> tuple[int, bytes]:
+        return self._call("GET", url, None)
+
+    def _call(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
         name, path = url.removeprefix("http://").split(".example")
         if name in self.silent:
             raise ConnectionRefusedError
-        answer = self.doors[name].post(path, content=body)
+        answer = self.doors[name].request(method, path, content=body)
         return answer.status_code, answer.content
 
 
 def cosigning(log, web: Web, directory, clock=None) -> Cosigning:
-    return Cosigning(log, parse_policy(POLICY), web.post, directory / "evidence", clock or HandClock())
+    return Cosigning(log, parse_policy(POLICY), web, directory / "evidence", clock or HandClock())
 
 
 async def kinds(log) -> list[str]:
@@ -75,6 +83,69 @@ async def test_three_of_five_witnesses_make_a_receipt_witnessed(tmp_path) -> Non
         web.silent = set()
         assert await collector.collect() == 5
         assert parse_policy(POLICY).reached((await log.receipt(1)).proof.partition("\n\n")[2].encode())
+
+
+async def test_cosignatures_of_one_checkpoint_add_up_and_nobody_is_asked_twice(tmp_path) -> None:
+    web = Web(tmp_path)
+    async with a_log(tmp_path) as log:
+        await log.append(draft())
+        web.silent = {"mz", "jy", "wj"}
+        collector = cosigning(log, web, tmp_path)
+        await collector.collect()
+        web.silent = {"tw", "fl", "mz", "jy"}
+        assert await collector.collect() == 3
+        assert (await log.receipt(0)).state == "witnessed"
+        web.silent, web.asked = set(), 0
+        assert await collector.collect() == 5
+        assert web.asked == 2
+        assert await collector.collect() == 0
+        assert web.asked == 2
+
+
+async def test_only_one_worker_of_a_machine_asks_at_a_time(tmp_path) -> None:
+    web = Web(tmp_path)
+    async with a_log(tmp_path) as log:
+        await log.append(draft())
+        first, second = cosigning(log, web, tmp_path), cosigning(log, web, tmp_path)
+        with first._turn() as mine:
+            assert mine
+            assert (await second.collect(), web.asked) == (0, 0)
+        assert await second.collect() == 5
+
+
+async def test_start_is_refused_when_a_witness_knows_a_longer_or_another_log(tmp_path) -> None:
+    for name in ("honest", "shorter", "other"):
+        (tmp_path / name).mkdir()
+    web = Web(tmp_path)
+    async with a_log(tmp_path / "honest") as log:
+        for _ in range(5):
+            await log.append(draft())
+        await cosigning(log, web, tmp_path / "honest").collect()
+        await log.append(draft())
+        web.silent = {"mz"}
+        assert await cosigning(log, web, tmp_path / "honest").hold_head() == 4
+        web.silent = set(NAMES)
+        assert await cosigning(log, web, tmp_path / "honest").hold_head() == 0
+        web.silent = set()
+    for name, entries, code in (("shorter", 3, "log_step_back"), ("other", 7, "log_fork")):
+        async with a_log(tmp_path / name) as log:
+            for _ in range(entries):
+                await log.append(draft())
+            with pytest.raises(GatewayFault, match=code):
+                await cosigning(log, web, tmp_path / name).hold_head()
+            (kept,) = (tmp_path / name / "evidence").iterdir()
+            assert read_checkpoint(kept.read_bytes().split(b"\n\n", 1)[1]).size == 5
+
+
+async def test_policy_of_another_log_is_refused(tmp_path) -> None:
+    async with a_log(tmp_path) as log:
+        (tmp_path / "policy").write_text(POLICY)
+        assert read_policy(tmp_path / "policy", log).quorum == "five"
+        foreign = Signer.from_seed(ORIGIN, b"\x12" * 32).verifier.vkey
+        (tmp_path / "policy").write_text(POLICY.replace(SIGNER.verifier.vkey, foreign))
+        for place in ("policy", "missing"):
+            with pytest.raises(GatewayFault, match="witness_policy_invalid"):
+                read_policy(tmp_path / place, log)
 
 
 async def test_gateway_that_forgot_what_was_cosigned_learns_it_from_the_witness(tmp_path) -> None:
