@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from gateway.domain.parties import Party
 from gateway.domain.vocabulary import Department
 from gateway.errors import BadRequest, GatewayFault
+from gateway.proofs.faults import ProofInvalid
+from gateway.proofs.policy import Policy, parse_policy
 from keys.envelope import SealingPair
 from keys.signing import SigningKey, VerifyKey
 
@@ -38,7 +40,8 @@ class Configuration:
     speaks. client_key: its registered key. officer: who stands behind its requests, None for an edge. sealing: the party's
     sealing pairs, newest first (older ones still open what is under way). sender_key: signs what the party sends; the
     client's key where none is given. senders: kid -> (party, key), pinned by hand. log_vkey: the log's key (C2SP vkey);
-    with it, a sender's key that the log proves is pinned on first use. timeout: seconds.
+    with it, a sender's key that the log proves is pinned on first use. witness_policy: whose cosignatures make a receipt
+    `witnessed`. timeout: seconds.
     """
 
     gateway: str
@@ -51,6 +54,7 @@ class Configuration:
     sender_key: SigningKey | None = field(default=None, repr=False)
     senders: Mapping[str, tuple[Party, VerifyKey]] = field(default_factory=dict)
     log_vkey: str | None = None
+    witness_policy: Policy | None = None
     timeout: float = 30.0
 
     @property
@@ -81,6 +85,7 @@ def load(path: Path) -> Configuration:
         client_key = "client.pem"
         sealing = ["sealing.json"]
         log_vkey = "runxin.example/log+…"
+        witness_policy = "witnesses.policy"  # c2sp.org/tlog-policy
 
         [officer]
         person = "T0417"
@@ -113,6 +118,7 @@ def load(path: Path) -> Configuration:
         sender_key=SigningKey.load(home / sender_key) if sender_key else None,
         senders=dict(_sender(item) for item in text.get("senders", [])),
         log_vkey=text.get("log_vkey"),
+        witness_policy=_policy(home / text["witness_policy"]) if "witness_policy" in text else None,
         timeout=float(text.get("timeout", 30.0)),
     )
 
@@ -138,9 +144,19 @@ _MEMBERS = frozenset(
         "sender_key",
         "senders",
         "log_vkey",
+        "witness_policy",
         "timeout",
     }
 )
+
+
+def _policy(path: Path) -> Policy:
+    try:
+        return parse_policy(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GatewayFault("configuration_unreadable") from error
+    except (ProofInvalid, UnicodeDecodeError) as error:
+        raise BadRequest("configuration_invalid", member="witness_policy") from error
 
 
 def _text(table: Mapping[str, Any], member: str) -> str:

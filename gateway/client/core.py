@@ -241,4 +241,4 @@ class Core:
         if log_vkey is None:
             raise ValueError("no log key is pinned in the configuration")
         proof = yield from receipts.fetch_proof(self._session, receipt.index)
-        return receipts.check_receipt(receipt, proof, log_vkey=log_vkey)
+        return receipts.check_receipt(receipt, proof, log_vkey=log_vkey, policy=self.configuration.witness_policy)

@@ -20,7 +20,8 @@ from gateway.domain.canonical import parse_canonical
 from gateway.errors import GatewayError
 from gateway.proofs.checkpoints import Checkpoint
 from gateway.proofs.notes import parse_vkey
-from gateway.proofs.tlogproof import verify_proof
+from gateway.proofs.policy import Policy
+from gateway.proofs.tlogproof import parse_proof, verify_proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,15 @@ class LogProof:
 
 @dataclass(frozen=True, slots=True)
 class ProvedEntry:
-    """An entry proved to stand in the log. skeleton: what the leaf says. checkpoint: the signed tree head behind it."""
+    """An entry proved to stand in the log. skeleton: what the leaf says. checkpoint: the signed tree head behind it.
+
+    state: `witnessed` if the department's own policy finds a quorum of witnesses under that head, else `logged`.
+    """
 
     index: int
     skeleton: Mapping[str, Any]
     checkpoint: Checkpoint
+    state: str = "logged"
 
 
 def kept_receipt(answered: Answered) -> KeptReceipt:
@@ -83,29 +88,31 @@ def fetch_proof(session: Session, index: int) -> Step[LogProof]:
     return LogProof(index, leaf_bytes(leaf), text)
 
 
-def prove(proof: LogProof, *, log_vkey: str) -> ProvedEntry:
+def prove(proof: LogProof, *, log_vkey: str, policy: Policy | None = None) -> ProvedEntry:
     """Check that the leaf stands in the log of this key at this index. Offline.
 
-    log_vkey: C2SP vkey of the log, pinned by the department. Raises `AnswerRejected("receipt_invalid")`.
+    log_vkey: C2SP vkey of the log, pinned by the department. policy: the witnesses that it trusts, and how many it wants.
+    Raises `AnswerRejected("receipt_invalid")`.
     """
     try:
         index, checkpoint = verify_proof(proof.text, proof.leaf, parse_vkey(log_vkey))
         skeleton = parse_canonical(proof.leaf)
+        witnessed = policy is not None and policy.reached(parse_proof(proof.text).checkpoint)
     except (GatewayError, ValueError) as error:
         raise AnswerRejected("receipt_invalid") from error
     if index != proof.index or not isinstance(skeleton, dict):
         raise AnswerRejected("receipt_invalid")
-    return ProvedEntry(index, skeleton, checkpoint)
+    return ProvedEntry(index, skeleton, checkpoint, "witnessed" if witnessed else "logged")
 
 
-def check_receipt(receipt: KeptReceipt, proof: LogProof, *, log_vkey: str) -> ProvedEntry:
+def check_receipt(receipt: KeptReceipt, proof: LogProof, *, log_vkey: str, policy: Policy | None = None) -> ProvedEntry:
     """Prove that the log holds exactly this request and this answer. Offline.
 
     Raises `AnswerRejected("receipt_invalid")`: wrong index, other bytes, another log, or a tree smaller than promised.
     """
     if proof.index != receipt.index:
         raise AnswerRejected("receipt_invalid")
-    proved = prove(proof, log_vkey=log_vkey)
+    proved = prove(proof, log_vkey=log_vkey, policy=policy)
     promised = proved.checkpoint.origin == receipt.origin and proved.checkpoint.size >= receipt.size
     digests = [("request", receipt.request), ("answer", receipt.answer)]
     if not promised or not all(_holds(proved.skeleton, name, digest) for name, digest in digests):

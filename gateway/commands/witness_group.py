@@ -23,7 +23,7 @@ def new_witness(
     seed = os.urandom(32)
     with os.fdopen(os.open(folder / "key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(f"{name}\n{seed.hex()}\n")
-    typer.echo(_signer(folder).verifier.vkey)
+    typer.echo(signer(folder).verifier.vkey)
 
 
 @app.command("run")
@@ -42,10 +42,11 @@ def run_witness(
     from gateway.proofs.notes import parse_vkey
 
     logs = {verifier.name: verifier for verifier in map(parse_vkey, log)}
-    witness = Witness(folder / "memory", _signer(folder), logs, SystemClock())
+    witness = Witness(folder / "memory", signer(folder), logs, SystemClock())
     uvicorn.run(service(witness), host=host, port=port, access_log=False, log_level="warning", server_header=False)
 
 
-def _signer(folder: Path) -> Signer:
+def signer(folder: Path) -> Signer:
+    """The witness whose key lies in that folder."""
     name, seed, _ = (folder / "key").read_text("utf-8").split("\n")
     return Signer.from_seed(name, bytes.fromhex(seed), COSIGNATURE)

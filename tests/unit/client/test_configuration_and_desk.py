@@ -13,6 +13,7 @@ from gateway.client.errors import AnswerRejected
 from gateway.client.headers import headers_for
 from gateway.domain.vocabulary import AgeBand
 from gateway.errors import BadRequest, GatewayFault
+from gateway.proofs.notes import Signer
 from keys.envelope import SealingPair
 from keys.signing import SigningKey
 from tests.unit.client.conftest import ME, SCHOOL, Desk, incoming
@@ -55,6 +56,7 @@ issuer = "https://name.example/base"
 sealing = ["sealing.json"]
 sender_key = "officer.pem"
 log_vkey = "v"
+witness_policy = "policy"
 timeout = 5
 [officer]
 person = "M0001"
@@ -65,8 +67,13 @@ party = "{SCHOOL.text}"
 x = "{sender.jwk()["x"]}"
 """
     )
+    (home / "policy").write_text(f"log {Signer.from_seed('log.example', bytes(32)).verifier.vkey}\nquorum none")
     made = load(written(home, text))
     assert made.origin == "https://name.example"
+    assert made.witness_policy is not None
+    (home / "policy").write_text("quorum none")
+    with pytest.raises(BadRequest, match="configuration_invalid"):
+        load(written(home, text))
     assert made.officer is not None
     assert made.officer.key.thumbprint == made.signer.thumbprint != made.client_key.thumbprint
     assert made.sealing[0].suite == "xwing"
