@@ -1,4 +1,4 @@
-"""Tables of the console: local accounts, their sessions, findings, and long work that may be left and found again.
+"""Tables of the console: local accounts, their sessions, findings, matters for review, and long work that may be left and found again.
 
 Rules kept here: a password stands as an Argon2 hash, a one-time-code secret sealed under a key outside this database, a session
 as the digest of its token; a finding names an entry by its index and never a child.
@@ -52,7 +52,7 @@ console_sessions = Table(
     sqlite_with_rowid=False,
 )
 
-# kind: verification | export. state: running | done | failed. `worker`: the process that does it; when that has ended while
+# kind: verification | export | review. state: running | done | failed. `worker`: the process that does it; when that has ended while
 # the row still says running, the work was interrupted.
 console_works = Table(
     "console_works",
@@ -91,4 +91,26 @@ console_findings = Table(
     Column("closed_by", String(40), nullable=False),
     Column("changed", Integer, nullable=False),
     Index("ix_console_findings_state", "state", "changed"),
+)
+
+# What the anomaly rules put before an auditor. `entry`: the first of the `entries` that belong together; `more` their indexes.
+# `figures`: JSON of the numbers in the rule's sentence. state: waiting | explained | finding. No child and no person stands here.
+console_matters = Table(
+    "console_matters",
+    metadata,
+    Column("matter_id", String(64), primary_key=True),
+    Column("rule", String(32), nullable=False),
+    Column("entry", BigInteger, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("more", Text, nullable=False),
+    Column("figures", Text, nullable=False),
+    Column("score", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("requester", String(32), nullable=False),
+    Column("provider", String(32), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("decided_by", String(40), nullable=False),
+    Column("changed", Integer, nullable=False),
+    Index("ix_console_matters_state", "state", "score", "entry"),
 )

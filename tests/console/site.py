@@ -43,7 +43,7 @@ def drafts(version: str, child: bytes) -> list[EntryDraft]:
         "policy_version": version,
         "children": (child,),
         "actors": ("client:ca-system", f"person:{CODE}/M0101"),
-        "detail": {"officer": "M0101", "case": HOSTILE, "request": "rq-1"},
+        "detail": {"organisation": CODE, "client": "ca-system", "officer": "M0101", "case": HOSTILE, "request": "rq-1"},
     }
     made = [EntryDraft(kind=EntryKind.QUERY, outcome=Outcome.RELEASED, **base) for _ in range(60)]
     made.append(EntryDraft(kind=EntryKind.QUERY, outcome=Outcome.DENIED, **(base | {"code": "case_missing"})))

@@ -18,7 +18,12 @@ ENDS_SESSION = {"sign_out"}
 
 def address(door) -> str:
     path = door.path.replace("{index:int}", "0").replace("{exchange}", "X02").replace("{finding}", "fi-none")
-    path = path.replace("{work}", "ex-none").replace("{account}", "nobody").replace("{key}", "00")
+    path = (
+        path.replace("{matter}", "bulk-0")
+        .replace("{work}", "ex-none")
+        .replace("{account}", "nobody")
+        .replace("{key}", "00")
+    )
     assert "{" not in path
     return f"/console{path}"
 

@@ -12,6 +12,7 @@ from gateway.console.doors import Door
 
 ORDER = (
     "overview",
+    "review",
     "findings",
     "entries",
     "timelines",

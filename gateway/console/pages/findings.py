@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from gateway.console.doors import door
+from gateway.console.pages.review import FINDING, decide, own_matter
 from gateway.console.refusals import Refused
 from gateway.console.roles import INSPECTORS, Role
 from gateway.console.visits import Visit
@@ -55,8 +56,13 @@ async def findings(visit: Visit) -> Response:
 async def finding_form(visit: Visit) -> Response:
     """The form, about an entry."""
     entry = visit.number(visit.query("entry"))
+    matter = (await own_matter(visit, visit.query("matter"))).matter_id if visit.query("matter") else ""
     return visit.page(
-        "finding_form.html", entry=entry, severities=SEVERITIES, departments=visit.tongue.words("department")
+        "finding_form.html",
+        entry=entry,
+        matter=matter,
+        severities=SEVERITIES,
+        departments=visit.tongue.words("department"),
     )
 
 
@@ -88,8 +94,12 @@ async def finding_open(visit: Visit) -> Response:
         changed=visit.now,
     )
 
+    matter = await own_matter(visit, visit.form["matter"]) if visit.form.get("matter") else None
+
     async def effect(writing: Writing) -> None:
         await store.put_finding(writing, row)
+        if matter is not None:
+            await decide(visit, writing, matter, FINDING, row.finding_id)
 
     await visit.house.log.append(_draft(visit, row, "opened"), effect=effect)
     return visit.go("finding", finding=row.finding_id)

@@ -22,6 +22,7 @@ from gateway.store import console as store
 from gateway.store.audit import get_head
 from gateway.store.basis_lists import overdue_notices, overdue_reviews, overdue_rights, overdue_words
 from gateway.store.console import WorkRow
+from gateway.store.console_matters import matter_counts
 from gateway.store.database import Reading
 
 DAY, WEEK = 24, 7 * 24
@@ -144,7 +145,12 @@ async def _waiting(visit: Visit, reading: Reading) -> list[Matter]:
     rows = await store.findings(reading, department=str(department) if department else None)
     if role in INSPECTORS:
         mine = sum(row.state == "answered" for row in rows)
-        return [Matter("Answered findings wait for your retest", mine, "findings", "?state=answered")]
+        counts = await matter_counts(reading, str(department) if department else None)
+        unexplained = sum(count for (_, state), count in counts.items() if state == "waiting")
+        return [
+            Matter("Accesses wait for your review", unexplained, "review"),
+            Matter("Answered findings wait for your retest", mine, "findings", "?state=answered"),
+        ]
     asked = str(department or "")
     mine = sum(row.state == "open" and row.against == asked for row in rows)
     return [Matter("Findings wait for your answer", mine, "findings", "?state=open")]

@@ -5,7 +5,7 @@ const menu = document.querySelector(".side-menu");
 if (menu && matchMedia("(max-width: 900px)").matches) menu.open = false;
 
 // Keyboard triage: j and k walk through rows that lead somewhere, Enter follows, / goes to the first filter.
-const rows = () => [...document.querySelectorAll("tr[data-row] a.row-link")];
+const rows = () => [...document.querySelectorAll("a.row-link")];
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("input, select, textarea")) return;
@@ -13,7 +13,11 @@ document.addEventListener("keydown", (event) => {
   const at = links.indexOf(document.activeElement);
   if (event.key === "j" && links.length) links[Math.min(at + 1, links.length - 1)].focus();
   else if (event.key === "k" && links.length) links[Math.max(at - 1, 0)].focus();
-  else if (event.key === "/") {
+  else if (/^[a-z]$/.test(event.key) && document.querySelector(`[data-key="${event.key}"]`)) {
+    const wanted = document.querySelector(`[data-key="${event.key}"]`);
+    event.preventDefault();
+    if (wanted.matches("a")) wanted.click(); else wanted.focus();
+  } else if (event.key === "/") {
     const first = document.querySelector("main form select, main form input:not([type=hidden])");
     if (first) { event.preventDefault(); first.focus(); }
   }
