@@ -29,7 +29,16 @@ def population() -> Population:
 @functools.cache
 def _told(folder: Path) -> str:
     """Tell the demo into a new folder. Returns an empty text, or what it said last where it did not end well."""
-    command = [sys.executable, "-m", "adapters.sandbox.demo", "--once", "--children", str(CHILDREN)]
+    command = [
+        sys.executable,
+        "-m",
+        "adapters.sandbox.demo",
+        "--once",
+        "--departments",
+        "two",
+        "--children",
+        str(CHILDREN),
+    ]
     done = subprocess.run(
         [*command, "--folder", str(folder)],
         stdout=subprocess.PIPE,

@@ -1,4 +1,5 @@
-"""The demo: two departmental systems, two edges and the gateway as processes on loopback, and the story told between them.
+"""The demo: five departmental systems, five edges and the gateway as processes on loopback, and the story told between them.
 
-`story.py` is what happens, `site.py` who takes part, `stage.py` the processes, `telling.py` what the screen says.
+`steps.py` is what happens, `site.py` who takes part, `departments.py` their systems, `stage.py` the processes, `telling.py` what
+the screen says.
 """

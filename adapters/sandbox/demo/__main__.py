@@ -11,12 +11,12 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from adapters.sandbox.cast import cast
+from adapters.sandbox.demo.departments import DEPARTMENTS
 from adapters.sandbox.demo.desk import enrol_people, enrolment_grant
-from adapters.sandbox.demo.five_story import tell_five
-from adapters.sandbox.demo.site import PEOPLE
+from adapters.sandbox.demo.site import FIVE, PEOPLE, TWO
 from adapters.sandbox.demo.stage import Stage, build_stage, keep_metrics, start_edges, start_gateway, start_systems
 from adapters.sandbox.demo.steps import tell
 from adapters.sandbox.demo.story import Story
@@ -32,18 +32,20 @@ def main() -> int:
         "--folder", type=Path, default=Path(".demo"), help="where everything is written (default .demo)"
     )
     parser.add_argument(
-        "--departments", choices=("two", "five"), default="two", help="five adds steps i to n: health, 12355, 12338"
+        "--departments",
+        choices=("five", "two"),
+        default="five",
+        help="two leaves out health, 12355, 12338 (steps i to o)",
     )
     given = parser.parse_args()
     teller = Teller(os.environ.get("RUNXIN_DEMO_LANGUAGE", "zh"))
     teller.title()
     started = time.monotonic()
-    with build_stage(given.folder.resolve(), given.children, teller.progress) as stage:
+    edges = FIVE if given.departments == "five" else TWO
+    with build_stage(given.folder.resolve(), given.children, teller.progress, edges) as stage:
         set_up(stage, teller)
         story = Story(stage, teller)
         tell(story)
-        if given.departments == "five":
-            tell_five(story, cast(stage.population))
         story.save()
         keep_metrics(stage)
         teller.console.print()
@@ -62,54 +64,43 @@ def main() -> int:
 
 def set_up(stage: Stage, teller: Teller) -> None:
     """Systems, gateway, people, grants, edges."""
-    teller.progress("systems", 0, 1)
-    start_systems(stage)
-    teller.progress("systems", 1, 1)
-    teller.progress("gateway", 0, 1)
-    start_gateway(stage)
-    teller.progress("gateway", 1, 1)
+    with ThreadPoolExecutor() as beside:
+        teller.progress("systems", 0, 1)
+        systems = beside.submit(start_systems, stage)
+        teller.progress("gateway", 0, 1)
+        start_gateway(stage)
+        teller.progress("gateway", 1, 1)
+        systems.result()
+        teller.progress("systems", 1, 1)
     exchanges = stage.folder / "exchanges.json"
     log = str(stage.public["log"])
     teller.progress("people", 0, 1)
     enrol_people(stage.site, stage.gateway, log, exchanges, PEOPLE)
     teller.progress("people", 1, 1)
-    children = stage.population.children
-    sizes = {
-        "ca": sum(child.known_to_civil_affairs for child in children),
-        "ed": sum(child.known_to_education for child in children),
-    }
-    grants = {
-        name: enrolment_grant(
-            stage.site,
-            name,
-            stage.gateway,
-            log,
-            exchanges,
-            size + 50,
-            [person for person, functions in PEOPLE[name].items() if "approver" in functions],
-        )
-        for name, size in sizes.items()
-    }
-    start_edges(stage, grants, teller.progress)
+    start_edges(stage, {name: granted(stage, name) for name in stage.site.edges}, teller.progress)
     teller.progress_done()
     teller.say("ready")
 
 
+def granted(stage: Stage, name: str) -> str:
+    """A grant to enrol a department's register, signed by its two approvers; its id."""
+    size = sum(map(DEPARTMENTS[name].knows, stage.population.children))
+    approvers = [person for person, functions in PEOPLE[name].items() if "approver" in functions]
+    exchanges, log = stage.folder / "exchanges.json", str(stage.public["log"])
+    return enrolment_grant(stage.site, name, stage.gateway, log, exchanges, size + 50, approvers)
+
+
 def addresses(stage: Stage) -> list[tuple[str, str]]:
     """What listens where."""
-    metrics = f"http://127.0.0.1:{stage.addresses['metrics_port']}/metrics"
-    return [
-        ("gateway", stage.gateway),
-        ("metrics", metrics),
-        ("civil affairs: system", stage.addresses["civil_affairs"]),
-        ("civil affairs: edge", stage.addresses["ca_edge"]),
-        ("education: system", stage.addresses["education"]),
-        ("education: edge", stage.addresses["ed_edge"]),
-        *((name, stage.addresses[name]) for name in FURTHER if name in stage.addresses),
-    ]
-
-
-FURTHER = ("health", "he_edge", "youth_league", "yl_edge", "womens_federation", "wf_edge")
+    rows = [("gateway", stage.gateway), ("metrics", f"http://127.0.0.1:{stage.addresses['metrics_port']}/metrics")]
+    for name in stage.site.edges:
+        department = str(stage.site[name].party.department)
+        spoken = department.replace("_", " ")
+        rows += [
+            (f"{spoken}: system", stage.addresses[department]),
+            (f"{spoken}: edge", stage.addresses[f"{name}_edge"]),
+        ]
+    return rows
 
 
 def until_told() -> None:

@@ -1,4 +1,4 @@
-"""Step h of the story: the auditor exports one child's whole history, and a changed byte is found."""
+"""Steps h and o of the story: the auditor exports one child's whole history, and a changed byte is found."""
 
 from __future__ import annotations
 
@@ -12,27 +12,14 @@ from adapters.sandbox.cast import Cast
 from adapters.sandbox.demo.desk import Desk
 from adapters.sandbox.demo.stage import Stage
 from adapters.sandbox.demo.story import Outcome, Story
+from adapters.sandbox.population import Child
 
 
 def step_h(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
     """That child's whole history, proved whole; one byte of a copy changed, and the verifier names the entry."""
-    auditor = desks["auditor"]
     stage = story.stage
-    with auditor.client() as client:
-        name = client.pseudonyms([auditor.identifier(roles.pupil)])[0]
-    subject = stage.folder / "auditor-subject.txt"
-    subject.write_text(name, "ascii")
     export = stage.folder / "audit-export"
-
-    def take_export() -> Outcome:
-        said = json.loads(
-            stage.runxin(
-                "audit", "export", str(export), "--subject", str(subject), "--department", "civil_affairs", "--details"
-            )
-        )
-        return "exported", int(said["entry"]), ()
-
-    story.event("h", "export with the child's history", "", "auditor", "", "exported", take_export, role="pupil")
+    take_export(story, "h", roles.pupil, desks["auditor"], export)
     story.event("h", "runxin audit verify (the log)", "", "auditor", "", "verified", lambda: verified(stage, []))
     story.event(
         "h", "runxin audit verify (the copy)", "", "auditor", "", "verified", lambda: verified(stage, [str(export)])
@@ -50,6 +37,36 @@ def step_h(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         lambda: verified(stage, [str(broken)]),
     )
     shutil.rmtree(broken)
+
+
+def step_o(story: Story, roles: Cast, auditor: Desk) -> None:
+    """The same child once more: what went between five departments since then is part of the history, and proved whole."""
+    export = story.stage.folder / "audit-export-five"
+    take_export(story, "o", roles.pupil, auditor, export)
+    story.event(
+        "o",
+        "runxin audit verify (the copy)",
+        "",
+        "auditor",
+        "",
+        "verified",
+        lambda: verified(story.stage, [str(export)]),
+    )
+
+
+def take_export(story: Story, step: str, child: Child, auditor: Desk, export: Path) -> None:
+    """`runxin audit export` of the log with one child's history, named by its pseudonym in a file."""
+    with auditor.client() as client:
+        name = client.pseudonyms([auditor.identifier(child)])[0]
+    subject = story.stage.folder / "auditor-subject.txt"
+    subject.write_text(name, "ascii")
+
+    def act() -> Outcome:
+        asked = ("--subject", str(subject), "--department", "civil_affairs", "--details")
+        said = json.loads(story.stage.runxin("audit", "export", str(export), *asked))
+        return "exported", int(said["entry"]), ()
+
+    story.event(step, "export with the child's history", "", "auditor", "", "exported", act, role="pupil")
 
 
 def verified(stage: Stage, arguments: Sequence[str]) -> Outcome:

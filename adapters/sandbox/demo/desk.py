@@ -27,6 +27,7 @@ from gateway.domain.vocabulary import AgeBand, Door
 from keys.signing import SigningKey
 
 DAY = 86_400
+X05_FIELDS = ("risk_band", "urgency", "observed_from", "guardian_contacted", "guardian_contacted_at", "school_contact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,18 @@ class Desk:
         )
         with self.client() as client:
             return client.record_consent(signed, identifier=self.identifier(child))
+
+    def consent_to_warning(self, child: Child, band: AgeBand, child_grant: str) -> str:
+        """Record a consent to a school's early warning (X05) going to civil affairs."""
+        return self.consent(
+            child,
+            exchange="X05",
+            purpose="P01",
+            recipients=["civil_affairs"],
+            fields=X05_FIELDS,
+            band=band,
+            child_grant=child_grant,
+        )
 
     def send(
         self,

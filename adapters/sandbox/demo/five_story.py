@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,9 +21,11 @@ from adapters.base.mapping import load as load_mapping
 from adapters.base.source import Record, Wanted
 from adapters.sandbox import fhir_data
 from adapters.sandbox.cast import Cast
-from adapters.sandbox.demo import five
+from adapters.sandbox.demo.auditing import step_o
+from adapters.sandbox.demo.departments import DEPARTMENTS, SECRET, WEBHOOK_SECRET
 from adapters.sandbox.demo.desk import Desk
-from adapters.sandbox.demo.stage import PASSPHRASE, Stage
+from adapters.sandbox.demo.site import OFFICERS, local_token
+from adapters.sandbox.demo.stage import Stage
 from adapters.sandbox.demo.story import Outcome, Story, final_state, sent, take_inbox
 from adapters.sandbox.population import Child
 from adapters.youth_league.register import VendorRegister
@@ -43,9 +44,9 @@ def desks_of(story: Story) -> dict[str, Desk]:
         "sc": story.desk("sc", "T0417", "school_psychologist"),
         "ca": story.desk("ca", "M0102", "child_supervisor"),
         "ed": story.desk("ed", "J0201", "case_worker"),
-        "he": story.desk("he", *five.OFFICERS["he"]),
-        "yl": story.desk("yl", *five.OFFICERS["yl"]),
-        "wf": story.desk("wf", *five.OFFICERS["wf"]),
+        "he": story.desk("he", *OFFICERS["he"]),
+        "yl": story.desk("yl", *OFFICERS["yl"]),
+        "wf": story.desk("wf", *OFFICERS["wf"]),
         "publisher": story.desk("yl", "Q0301", "case_worker"),
     }
 
@@ -58,7 +59,7 @@ def consented(story: Story, desk: Desk, child: Child, exchange: str, purpose: st
         exchange=exchange,
         purpose=purpose,
         recipients=[recipient],
-        fields=five.fields_of(story.stage, exchange),
+        fields=fields_of(story.stage, exchange),
         band=band,
         child_grant="granted" if band is not AgeBand.A0_7 else "not_asked",
     )
@@ -70,7 +71,7 @@ def by_edge(
     """A sending that the department's own system asks of its edge; the edge reads the values from the system itself."""
 
     def act() -> Outcome:
-        answer = five.local_send(
+        answer = local_send(
             story.stage,
             name,
             {
@@ -79,7 +80,7 @@ def by_edge(
                 "door": door,
                 "recipient": to.party.text,
                 "key": f"demo-{exchange}-{name}-{child.number}",
-                "records": [{"record": five.RECORD[name](child)}],
+                "records": [{"record": DEPARTMENTS[name].record(child)}],
                 **({"reason": "violence"} if door == "protective" else {}),
             },
         )
@@ -172,8 +173,8 @@ def task_state(stage: Stage, child: Child) -> str:
     """The hospital's newest task about a patient, asked over FHIR."""
     bundle = httpx2.post(
         f"{stage.addresses['health']}/Task/_search",
-        content=f"patient=Patient/{five.RECORD['he'](child)}",
-        headers={"Authorization": f"Bearer {PASSPHRASE}"},
+        content=f"patient=Patient/{DEPARTMENTS['he'].record(child)}",
+        headers={"Authorization": f"Bearer {SECRET}"},
         trust_env=False,
     ).json()
     entries = bundle.get("entry", [])
@@ -185,8 +186,8 @@ def staff(stage: Stage, child: Child, event: str, days: int) -> None:
     on = stage.population.on + timedelta(days=days)
     httpx2.post(
         stage.addresses["health"].removesuffix("/fhir") + "/desk",
-        json={"patient": five.RECORD["he"](child), "event": event, "on": on.isoformat()},
-        headers={"Authorization": f"Bearer {PASSPHRASE}"},
+        json={"patient": DEPARTMENTS["he"].record(child), "event": event, "on": on.isoformat()},
+        headers={"Authorization": f"Bearer {SECRET}"},
         trust_env=False,
     ).raise_for_status()
 
@@ -291,15 +292,15 @@ def step_l(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
             story.stage.addresses["youth_league"] + "/call",
             json={
                 "url": story.stage.addresses["yl_local"] + "/local/webhook",
-                "secret": five.WEBHOOK_SECRET,
+                "secret": WEBHOOK_SECRET,
                 "id": "evt-0001",
                 "event": {
                     "type": "case.handover",
-                    "client": five.RECORD["yl"](roles.pupil),
+                    "client": DEPARTMENTS["yl"].record(roles.pupil),
                     "recipient": hospital.party.text,
                 },
             },
-            headers={"Authorization": f"Bearer {PASSPHRASE}"},
+            headers={"Authorization": f"Bearer {SECRET}"},
             timeout=60,
             trust_env=False,
         )
@@ -348,7 +349,7 @@ def published(story: Story, league: Desk, to: Desk) -> Outcome:
     mapping = load_mapping(Path(__file__).parents[2] / "youth_league" / "mapping.toml", exchanges)
 
     async def read() -> Mapping[str, Record]:
-        register = VendorRegister(story.stage.addresses["youth_league"], PASSPHRASE, mapping)
+        register = VendorRegister(story.stage.addresses["youth_league"], SECRET, mapping)
         try:
             fields = frozenset(mapping.exchanges["X16"].fields)
             return await register.read(Wanted("X16", ("S3301060", "S3301062"), fields))
@@ -356,8 +357,7 @@ def published(story: Story, league: Desk, to: Desk) -> Outcome:
             await register.close()
 
     records = [outbound(record.values, region=record.region) for record in asyncio.run(read()).values()]
-    # The organisation signs with its edge's key by now; behind the sending stands another officer of its.
-    with EdgeDesk(story, "yl").client().acting_as(league.officer) as client:
+    with league.client() as client:
         made = client.send("X16", "P05", recipient=to.party, records=records)
     return "accepted", made.receipt.index, sorted({name for record in records for name in record.values})
 
@@ -379,13 +379,28 @@ def step_n(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         story.teller.note(f"{story.site[name].zh}：{text[:14]}…", f"{name}: {text[:14]}…")
 
 
+def local_send(stage: Stage, name: str, request: dict[str, object]) -> httpx2.Response:
+    """What a department's own system asks of its edge."""
+    return httpx2.post(
+        f"{stage.addresses[f'{name}_local']}/local/send",
+        json=request,
+        headers={"Local-Token": local_token(name)},
+        timeout=60,
+        trust_env=False,
+    )
+
+
+def fields_of(stage: Stage, exchange: str) -> list[str]:
+    """The catalogue's fields of an exchange, for a consent."""
+    return sorted(read_exchanges(stage.folder / "exchanges.json")[exchange].fields)
+
+
 def tell_five(story: Story, roles: Cast) -> None:
-    """Set the second half up and tell it."""
+    """The second half."""
     story.teller.say("five")
-    started = time.monotonic()
-    five.set_up(story.stage)
-    story.teller.note(f"就绪，{time.monotonic() - started:.0f} 秒", f"ready in {time.monotonic() - started:.0f} s")
     desks = desks_of(story)
     for chapter in (step_i, step_j, step_k, step_l, step_m, step_n):
         story.teller.chapter(chapter.__name__[-1])
         chapter(story, roles, desks)
+    story.teller.chapter("o")
+    step_o(story, roles, story.desk("ca", "M0990", "auditor"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.sandbox.cast import Cast
 from adapters.sandbox.demo.desk import Desk
-from adapters.sandbox.demo.story import X05_FIELDS, Outcome, Story, approved_case, asked, sent, warning
+from adapters.sandbox.demo.story import Outcome, Story, approved_case, asked, sent, warning
 from gateway.client.configuration import OfficerKey
 from gateway.domain.vocabulary import AgeBand
 
@@ -43,15 +43,7 @@ def step_e(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         "outside",
     )
 
-    consent = school.consent(
-        roles.other,
-        exchange="X05",
-        purpose="P01",
-        recipients=["civil_affairs"],
-        fields=X05_FIELDS,
-        band=AgeBand.A8_13,
-        child_grant="granted",
-    )
+    consent = school.consent_to_warning(roles.other, AgeBand.A8_13, "granted")
     with school.client() as client:
         client.withdraw_consent(consent)
     event(
@@ -63,15 +55,7 @@ def step_e(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         "other",
     )
 
-    school.consent(
-        roles.teen,
-        exchange="X05",
-        purpose="P01",
-        recipients=["civil_affairs"],
-        fields=X05_FIELDS,
-        band=AgeBand.A14_15,
-        child_grant="not_asked",
-    )
+    school.consent_to_warning(roles.teen, AgeBand.A14_15, "not_asked")
     event(
         "14 and above, without the child's own consent",
         "X05",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,32 @@ from keys.signing import SigningKey
 
 CITY = "330100"
 HOME = "330106"
+TWO = ("ca", "ed")
+FIVE = (*TWO, "he", "yl", "wf")
+"""Bodies that have an edge, in the short form of the demo and in the whole one."""
 PEOPLE: dict[str, dict[str, tuple[str, ...]]] = {
-    "ca": {"M0101": ("case_worker",), "M0900": ("approver",), "M0901": ("approver",), "M0990": ("auditor",)},
+    "ca": {
+        "M0101": ("case_worker",),
+        "M0102": ("child_supervisor",),
+        "M0900": ("approver",),
+        "M0901": ("approver",),
+        "M0990": ("auditor",),
+    },
     "ed": {"J0201": ("case_worker", "registrar"), "J0900": ("approver",), "J0901": ("approver",)},
+    "he": {"H0101": ("clinician",), "H0900": ("approver",), "H0901": ("approver",)},
     "sc": {"T0417": ("school_psychologist",), "T0900": ("approver",)},
-    "yl": {"Q0301": ("case_worker",)},
-    "wf": {"F0001": ("case_worker",)},
+    "yl": {
+        "Q0301": ("case_worker",),
+        "Q0355": ("hotline_operator",),
+        "Q0900": ("approver",),
+        "Q0901": ("approver",),
+    },
+    "wf": {
+        "F0001": ("case_worker",),
+        "F0038": ("hotline_operator",),
+        "F0900": ("approver",),
+        "F0901": ("approver",),
+    },
     "out": {"N0101": ("case_worker",), "N0900": ("approver",)},
 }
 """Staff numbers and functions, by body."""
@@ -54,10 +75,11 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All bodies, and where their files are."""
+    """All bodies, and where their files are. edges: the bodies that have one, whose key signs all that they send."""
 
     folder: Path
     bodies: dict[str, Body]
+    edges: tuple[str, ...] = TWO
 
     def __getitem__(self, name: str) -> Body:
         return self.bodies[name]
@@ -72,17 +94,18 @@ class Site:
             client_key=body.client_key,
             officer=officer,
             sealing=(body.sealing,),
-            sender_key=body.client_key if name in ("sc", "yl", "out", "wf") else body.edge_key,
+            sender_key=body.edge_key if name in self.edges else body.client_key,
             log_vkey=log_vkey,
         )
 
 
-def found(folder: Path, school: School) -> Site:
-    """Invent the bodies and make their keys."""
+def found(folder: Path, school: School, edges: tuple[str, ...] = TWO) -> Site:
+    """Invent the bodies and make their keys. edges: see `Site`."""
     rows = (
         ("ca", "西湖区民政局", Department.CIVIL_AFFAIRS, HOME, codes.social_credit_code("11", HOME, 701)),
         ("ed", "西湖区教育局", Department.EDUCATION, HOME, codes.social_credit_code("11", HOME, 702)),
         ("sc", school.name, Department.EDUCATION, school.county, school.code),
+        ("he", "西湖区人民医院", Department.HEALTH, HOME, codes.social_credit_code("12", HOME, 706)),
         ("yl", "共青团西湖区委", Department.YOUTH_LEAGUE, HOME, codes.social_credit_code("51", HOME, 703)),
         ("wf", "西湖区妇联", Department.WOMENS_FEDERATION, HOME, codes.social_credit_code("51", HOME, 705)),
         (
@@ -101,7 +124,7 @@ def found(folder: Path, school: School) -> Site:
         people = {person: SigningKey.generate() for person in PEOPLE[name]}
         for kind, key in {**keys, **people}.items():
             key.save(home / f"{kind}.pem")
-        pair = SealingPair.generate("xwing" if name == "yl" else "x25519")
+        pair = SealingPair.generate("xwing" if name in ("he", "yl") else "x25519")
         pair.save(home / "sealing.json")
         bodies[name] = Body(
             name=name,
@@ -114,7 +137,7 @@ def found(folder: Path, school: School) -> Site:
             sealing=pair,
             people=people,
         )
-    return Site(folder, bodies)
+    return Site(folder, bodies, edges)
 
 
 def write_site_file(site: Site, path: Path, edges: dict[str, str]) -> None:
@@ -150,55 +173,78 @@ def write_edge_files(
     gateway: str,
     public: dict[str, Any],
     exchanges: Path,
-    source: dict[str, str],
+    source: Mapping[str, str | int],
+    local: int | None = None,
 ) -> Path:
-    """`edge.toml` and the edge's SDK configuration; returns the former."""
+    """`edge.toml` and the edge's SDK configuration; returns the former.
+
+    local: port of the door for the department's own system, whose sendings an officer of `OFFICERS` answers for.
+    """
     body = site[name]
     home = site.folder / name
     (home / "gateway.jwk").write_text(json.dumps(public["orders"]), "ascii")
-    (home / "client.toml").write_text(
-        "\n".join(
-            f"{key} = {json.dumps(value)}"
-            for key, value in {
-                "gateway": gateway,
-                "client_id": f"{name}-edge",
-                "party": body.party.text,
-                "client_key": "edge.pem",
-                "sender_key": "edge.pem",
-                "sealing": ["sealing.json"],
-                "log_vkey": public["log"],
-            }.items()
-        )
-        + "\n",
-        "utf-8",
-    )
-    mapping = Path(__file__).parents[2] / str(body.party.department) / "mapping.toml"
+    client = {
+        "gateway": gateway,
+        "client_id": f"{name}-edge",
+        "party": body.party.text,
+        "client_key": "edge.pem",
+        "sender_key": "edge.pem",
+        "sealing": ["sealing.json"],
+        "log_vkey": public["log"],
+    }
     edge = {
         "organisation": body.party.organisation,
         "department": str(body.party.department),
         "region": body.region,
         "port": port,
         "exchanges": str(exchanges.resolve()),
-        "mapping": str(mapping),
+        "mapping": str(Path(__file__).parents[2] / str(body.party.department) / "mapping.toml"),
         "directory": "directory.sqlite3",
         "signing_key": "edge.pem",
         "gateway_key": "gateway.jwk",
         "log": "edge.jsonl",
+        "medical": body.party.department is Department.HEALTH,
     }
-    sections: dict[str, dict[str, Any]] = {
+    sections: dict[str, Mapping[str, object]] = {
         "edge": edge,
         "source": source,
-        "gateway": {"client": "client.toml", "inbox": True},
+        # The league's envelopes are fetched by a client of its own, which holds no directory.
+        "gateway": {"client": "client.toml", "inbox": name != "yl"},
     }
+    officer: dict[str, Mapping[str, object]] = {}
+    if local is not None:
+        _write_secret(home / "local-token", local_token(name))
+        sections["local"] = {"port": local, "token": "local-token"}
+        person, function = OFFICERS[name]
+        officer = {"officer": {"person": person, "function": function, "key": f"{person}.pem"}}
+    (home / "client.toml").write_text(_toml({"": client, **officer}), "utf-8")
     path = home / "edge.toml"
-    path.write_text(
-        "\n".join(
-            f"[{section}]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()) + "\n"
-            for section, values in sections.items()
-        ),
-        "utf-8",
-    )
+    path.write_text(_toml(sections), "utf-8")
     return path
+
+
+OFFICERS = {"he": ("H0101", "clinician"), "yl": ("Q0355", "hotline_operator"), "wf": ("F0038", "hotline_operator")}
+"""Who answers for what a department's own system sends through its edge: person and function."""
+
+
+def local_token(name: str) -> str:
+    """What a department's own system shows at its edge's local door."""
+    return f"demo-only-{name}"
+
+
+def _toml(sections: Mapping[str, Mapping[str, object]]) -> str:
+    """Tables of one level; a JSON string, number, boolean or list of strings is also one of TOML."""
+    lines: list[str] = []
+    for section, values in sections.items():
+        lines += [f"[{section}]"] * bool(section)
+        lines += [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text, "ascii")
 
 
 def escrow(body: Body) -> str:

@@ -14,7 +14,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +23,9 @@ from typing import Any, Self
 
 import httpx2
 
-from adapters.sandbox import civil_affairs_system, education_system
 from adapters.sandbox.cast import cast
 from adapters.sandbox.demo import recorder, site
+from adapters.sandbox.demo.departments import DEPARTMENTS, SECRET, Reach
 from adapters.sandbox.population import Population, build
 from adapters.sandbox.processes import Running, free_port, launch
 
@@ -32,7 +33,7 @@ Progress = Callable[[str, int, int], None]
 """progress(what, done, of): told while something takes long."""
 
 STOPPING_SECONDS = 60  # a loaded machine closes slowly, and what is killed cannot write what it still owes
-PASSPHRASE = "demo-only"  # noqa: S105 - the demo's own, on loopback, in a folder that the next demo removes
+PASSPHRASE = SECRET
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Stage:
     gateway: str = ""
     public: dict[str, Any] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, Reach] = field(default_factory=dict, repr=False)
     console: dict[str, Any] = field(default_factory=dict, repr=False)
     running: list[Running | subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -107,8 +109,8 @@ def keep_metrics(stage: Stage) -> None:
     (stage.folder / "metrics.txt").write_bytes(said.content)
 
 
-def build_stage(folder: Path, children: int, progress: Progress) -> Stage:
-    """A fresh folder, the population, the bodies, the addresses. Nothing runs yet."""
+def build_stage(folder: Path, children: int, progress: Progress, edges: tuple[str, ...] = site.TWO) -> Stage:
+    """A fresh folder, the population, the bodies, the addresses. Nothing runs yet. edges: the bodies whose systems take part."""
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
@@ -117,7 +119,7 @@ def build_stage(folder: Path, children: int, progress: Progress) -> Stage:
     cast(population)  # a population without the story's roles is refused before anything is set up
     progress("population", children, children)
     school = next(s for s in population.schools if s.county == site.HOME and s.stage == "3")
-    stage = Stage(folder, population, site.found(folder / "bodies", school))
+    stage = Stage(folder, population, site.found(folder / "bodies", school, edges))
     public_port = _preferred(8440)
     stage.gateway = f"http://127.0.0.1:{public_port}"
     stage.addresses = {
@@ -144,20 +146,17 @@ def write_policies(stage: Stage) -> None:
 
 
 def start_systems(stage: Stage) -> None:
-    """The two departmental systems, each with a log of its own of what it was asked."""
-    count = len(stage.population.children)
-    civil = civil_affairs_system.start(stage.folder / "systems" / "civil_affairs", count=count)
-    stage.running.append(civil)
-    education = education_system.start(
-        stage.folder / "systems" / "education", app_key="runxin-edge", app_secret=PASSPHRASE, count=count
-    )
-    stage.running.append(education)
-    stage.addresses |= {
-        "civil_affairs": civil.address,
-        "civil_affairs_log": str(civil.request_log),
-        "education": education.address,
-        "education_log": str(education.request_log),
-    }
+    """The departmental systems side by side, each with a log of its own of what it was asked."""
+    count, folder = len(stage.population.children), stage.folder / "systems"
+
+    def start(name: str) -> None:
+        department = str(stage.site[name].party.department)
+        system, source = DEPARTMENTS[name].start(folder / department, count)
+        stage.running.append(system)
+        stage.sources[name] = source
+        stage.addresses |= {department: system.address, f"{department}_log": str(system.request_log)}
+
+    side_by_side(start, stage.site.edges)
 
 
 def start_gateway(stage: Stage) -> None:
@@ -167,7 +166,7 @@ def start_gateway(stage: Stage) -> None:
     exchanges = stage.folder / "exchanges.json"
     stage.runxin("policy", "exchanges", str(exchanges))
     hops = {}
-    for name in ("ca", "ed"):
+    for name in stage.site.edges:
         port, hop = free_port(), free_port()
         stage.addresses[f"{name}_edge_port"] = str(port)
         stage.running.append(recorder.start(hop, port, stage.folder / "capture" / f"edge-{name}"))
@@ -194,19 +193,11 @@ def start_gateway(stage: Stage) -> None:
     _until_answering(f"{stage.gateway}/readyz", stage.folder / "gateway.log")
 
 
-def start_edges(stage: Stage, grants: dict[str, str], progress: Progress) -> None:
-    """Enrol each edge's directory under its grant, then serve."""
-    secret = stage.folder / "systems" / "education" / "app-secret"
-    sources = {
-        "ca": {"kind": "sql", "url": stage.addresses["civil_affairs"]},
-        "ed": {
-            "kind": "rest",
-            "base": stage.addresses["education"],
-            "app_key": "runxin-edge",
-            "app_secret": str(secret.resolve()),
-        },
-    }
-    for name, source in sources.items():
+def start_edges(stage: Stage, grants: Mapping[str, str], progress: Progress) -> None:
+    """Enrol each edge's directory under its grant, then serve; the departments side by side."""
+
+    def start(name: str) -> None:
+        local = free_port() if DEPARTMENTS[name].local else None
         config = site.write_edge_files(
             stage.site,
             name,
@@ -214,16 +205,28 @@ def start_edges(stage: Stage, grants: dict[str, str], progress: Progress) -> Non
             gateway=stage.gateway,
             public=stage.public,
             exchanges=stage.folder / "exchanges.json",
-            source=source,
+            source=stage.sources[name],
+            local=local,
         )
+        errors = stage.folder / f"edge-{name}.err"
         for line in _lines(
-            [sys.executable, "-m", "adapters.edge", "--config", str(config), "--enrol", "--grant", grants[name]],
-            stage.folder / f"edge-{name}.err",
+            [sys.executable, "-m", "adapters.edge", "--config", str(config), "--enrol", "--grant", grants[name]], errors
         ):
             progress(f"directory-{name}", line.get("enrolled", 0), line.get("total", 0))
-        running = launch("adapters.edge", ["--config", str(config)], errors=stage.folder / f"edge-{name}.err")
+        running = launch("adapters.edge", ["--config", str(config)], errors=errors)
         stage.running.append(running)
         stage.addresses[f"{name}_edge"] = running.address
+        if local is not None:
+            stage.addresses[f"{name}_local"] = f"http://127.0.0.1:{local}"
+
+    side_by_side(start, stage.site.edges)
+
+
+def side_by_side(act: Callable[[str], None], names: Sequence[str]) -> None:
+    """Do one thing for each name, all at once; the first failure is raised once all have ended."""
+    with ThreadPoolExecutor(len(names)) as pool:
+        for done in [pool.submit(act, name) for name in names]:
+            done.result()
 
 
 def _lines(command: Sequence[str], errors: Path) -> Iterator[dict[str, Any]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from adapters.sandbox.cast import cast
 from adapters.sandbox.demo.auditing import step_h
 from adapters.sandbox.demo.doors import step_f, step_g
+from adapters.sandbox.demo.five_story import tell_five
 from adapters.sandbox.demo.refusals import step_e
 from adapters.sandbox.demo.story import Story, step_a, step_b, step_c, step_d
 
 
 def tell(story: Story) -> None:
-    """All steps."""
+    """Steps a to h, and where five departments have an edge, i to o."""
     roles = cast(story.stage.population)
     desks = {
         "ca": story.desk("ca", "M0101", "case_worker"),
@@ -23,3 +24,5 @@ def tell(story: Story) -> None:
     for chapter in (step_a, step_b, step_c, step_d, step_e, step_f, step_g, step_h):
         story.teller.chapter(chapter.__name__[-1])
         chapter(story, roles, desks)
+    if "he" in story.site.edges:
+        tell_five(story, roles)

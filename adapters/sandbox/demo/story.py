@@ -42,7 +42,6 @@ Outcome = tuple[str, int | None, Sequence[str]]
 SLICE = 60
 """Children of the register slice in step d."""
 
-X05_FIELDS = ("risk_band", "urgency", "observed_from", "guardian_contacted", "guardian_contacted_at", "school_contact")
 X13_FIELDS = ("register_id", "plan_id", "entry_reasons", "responsible_department", "status", "next_action_due")
 
 
@@ -211,15 +210,7 @@ def final_state(desk: Sends, exchange: str, *, seconds: float = 40.0) -> Outcome
 def step_c(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
     """X05 from a school: refused without guardian contact; with it delivered sealed, acknowledged."""
     school, civil = desks["sc"], desks["ca"]
-    school.consent(
-        roles.pupil,
-        exchange="X05",
-        purpose="P01",
-        recipients=["civil_affairs"],
-        fields=X05_FIELDS,
-        band=AgeBand.A8_13,
-        child_grant="granted",
-    )
+    school.consent_to_warning(roles.pupil, AgeBand.A8_13, "granted")
     story.event(
         "c",
         "X05, guardian not contacted",
@@ -280,7 +271,7 @@ def register_line(child: Child) -> dict[str, FieldValue]:
 
 
 def step_d(story: Story, _roles: Cast, desks: Mapping[str, Desk]) -> None:
-    """X13: open for education, closed for a youth-league client that has an inbox and neither edge nor directory."""
+    """X13: open for education, closed for a youth-league client that has an inbox and no directory."""
     civil, education, league = desks["ca"], desks["ed"], desks["yl"]
     listed = story.stage.population.where(
         lambda c: c.care is not None and c.county == "330106" and (c.identifier is not None)

@@ -5,6 +5,7 @@ Rules kept here: a sentence names departments, exchanges and codes, never a chil
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -14,11 +15,14 @@ from rich.table import Table
 SENTENCES = {
     "title": ("润心网关演示", "Runxin Gateway, the demo"),
     "population": ("虚构儿童与家庭", "inventing children and families"),
-    "systems": ("启动两个部门业务系统", "starting two departmental systems"),
+    "systems": ("启动各部门业务系统", "starting the departmental systems"),
     "gateway": ("启动网关（建库、登记、服务）", "starting the gateway (found, register, serve)"),
     "people": ("登记经办人与审批人", "enrolling officers and approvers"),
     "directory-ca": ("民政前置机：盲化登记名册", "civil affairs edge: enrolling its register, blinded"),
     "directory-ed": ("教育前置机：盲化登记名册", "education edge: enrolling its register, blinded"),
+    "directory-he": ("医院前置机：盲化登记名册", "hospital edge: enrolling its register, blinded"),
+    "directory-yl": ("共青团前置机：盲化登记名册", "youth league edge: enrolling its register, blinded"),
+    "directory-wf": ("妇联前置机：盲化登记名册", "women's federation edge: enrolling its register, blinded"),
     "ready": ("就绪，开始讲述", "ready; the story begins"),
     "a": (
         "民政核验一名儿童是否在校（X02），须有在办个案和审批",
@@ -62,6 +66,10 @@ SENTENCES = {
         "A harm clue (X19, protective door); the directory of care (X16)",
     ),
     "n": ("同一名儿童，五个部门，五个互不相同的假名", "One child, five departments, five names with nothing in common"),
+    "o": (
+        "审计员再次导出：该儿童在五个部门之间的历史，证明完整",
+        "The auditor once more: that child's history between five departments, proved whole",
+    ),
     "done": ("演示结束", "The story is told"),
     "stay": ("各服务保持运行，按 Ctrl+C 结束。", "Everything stays up; Ctrl+C ends it."),
     "expected": ("预期", "expected"),
@@ -84,6 +92,7 @@ class Teller:
         self.console = Console(highlight=False)
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._one_at_a_time = threading.Lock()  # departments are set up side by side
 
     def text(self, key: str) -> str:
         """A sentence by its key; an unknown key is shown as it is."""
@@ -115,18 +124,19 @@ class Teller:
 
     def progress(self, what: str, done: int, of: int) -> None:
         """Progress of something long."""
-        if self._progress is None:
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                console=self.console,
-            )
-            self._progress.start()
-        if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(self.text(what), total=of or None)
-        self._progress.update(self._tasks[what], completed=done, total=of or None)
+        with self._one_at_a_time:
+            if self._progress is None:
+                self._progress = Progress(
+                    TextColumn("{task.description}"),
+                    BarColumn(),
+                    MofNCompleteColumn(),
+                    TimeElapsedColumn(),
+                    console=self.console,
+                )
+                self._progress.start()
+            if what not in self._tasks:
+                self._tasks[what] = self._progress.add_task(self.text(what), total=of or None)
+            self._progress.update(self._tasks[what], completed=done, total=of or None)
 
     def progress_done(self) -> None:
         """Close the bars."""
