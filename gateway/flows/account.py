@@ -14,10 +14,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from gateway.audit.log import AuditLog, Effect
-from gateway.domain.entries import DetailValue, EntryDraft, Receipt
+from gateway.domain.entries import DetailValue, EntryDraft
 from gateway.domain.parties import Caller
 from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome
 from gateway.errors import BadRequest, Denied, GatewayError, GatewayFault, NoResult, NotAuthenticated
+from gateway.flows.evaluation_quota import LIMITS, Tally
+from gateway.store.database import Writing
 
 
 @dataclass(slots=True)
@@ -25,7 +27,8 @@ class Account:
     """Grows while the story goes on; `draft` freezes it.
 
     children: gateway pseudonyms. references: ids for the encrypted detail. on_refusal: what a refusal with a code writes
-    beside its entry (the guardian's line), once it is known whom the request is about.
+    beside its entry (the guardian's line), once it is known whom the request is about. tally: what it takes from the party's quota,
+    whichever way it ends.
     """
 
     kind: EntryKind
@@ -42,6 +45,7 @@ class Account:
     references: dict[str, DetailValue] = field(default_factory=dict, repr=False)
     more_actors: tuple[str, ...] = ()
     on_refusal: Callable[[str], Effect] | None = field(default=None, repr=False)
+    tally: Tally | None = field(default=None, repr=False)
     request_salt: bytes = field(default_factory=lambda: os.urandom(16), repr=False)
 
     def adopt(self, told: EntryDraft) -> None:
@@ -59,6 +63,18 @@ class Account:
     def protective(self) -> bool:
         """Protective entries stand under a tag sequence of their own (DESIGN section 8)."""
         return self.door is Door.PROTECTIVE
+
+    def effect(self, own: Effect | None = None) -> Effect | None:
+        """What the entry's transaction does: the names are taken from the quota, then the story's own effect."""
+        tally = self.tally
+        if tally is None or not tally.names:
+            return own
+
+        async def both(writing: Writing) -> EntryDraft | None:
+            await tally.take(writing)
+            return await own(writing) if own is not None else None
+
+        return both
 
     def draft(
         self, outcome: Outcome, *, code: str = "", answer: bytes | None = None, kind: EntryKind | None = None
@@ -142,9 +158,22 @@ async def recorded(log: AuditLog, account: Account) -> AsyncIterator[None]:
         raise GatewayFault(code, request=account.caller.request_id) from error
 
 
-async def _refusal(log: AuditLog, account: Account, outcome: Outcome, code: str) -> Receipt:
-    effect = account.on_refusal(code) if account.on_refusal is not None and outcome is not Outcome.FAULT else None
-    return await log.append(account.draft(outcome, code=code), effect=effect, proof_id=account.proof_id or None)
+async def _refusal(log: AuditLog, account: Account, outcome: Outcome, code: str) -> None:
+    proof_id = account.proof_id or None
+    if outcome is Outcome.FAULT:
+        await log.append(account.draft(outcome, code=code), proof_id=proof_id)
+        return
+    own = account.on_refusal(code) if account.on_refusal is not None else None
+    try:
+        await log.append(account.draft(outcome, code=code), effect=account.effect(own), proof_id=proof_id)
+    except Denied as limit:
+        # A refusal tells something about a child as well, so over the limit nobody hears which one it would have been; and a guess
+        # that does not count begins no history.
+        account.children = ()
+        await log.append(account.draft(Outcome.DENIED, code=limit.code), proof_id=proof_id)
+        if account.tally is not None and limit.code in LIMITS:
+            await account.tally.alarm(log, limit.code)
+        raise
 
 
 _DRIVERS = frozenset({"sqlalchemy", "sqlite3", "aiosqlite", "psycopg", "psycopg_pool"})

@@ -15,7 +15,6 @@ from gateway.domain.subjects import GATEWAY_SCOPE, Child, Scope
 from gateway.domain.vocabulary import EntryKind, Outcome
 from gateway.errors import BadRequest, Denied
 from gateway.flows.account import Account, recorded
-from gateway.flows.blind_door import raise_alarm, within_limits
 from gateway.flows.house import House
 from gateway.flows.query import Answer
 from gateway.flows.recognise import name_for, recognise
@@ -43,12 +42,10 @@ async def alias(house: House, signed: SignedRequest, read: Callable[[bytes], Ali
         account = Account(EntryKind.KEY_EVENT, caller, authenticated.proof_id)
         async with recorded(house.log, account):
             request = read(signed.body)
-            old = await _child(house, caller, request.issued, reading)
-            new = await _child(house, caller, request.identified, reading)
+            old = await _child(house, account, request.issued, reading)
+            new = await _child(house, account, request.identified, reading)
             if old == new:
                 raise Denied("alias_same")
-            assisted = sum(1 for subject in (request.issued, request.identified) if subject.pseudonym is None)
-            account.assisted = assisted > 0
             approvers = await _approved(house, caller, request, (old.key, new.key), reading)
             account.more_actors = tuple(f"person:{p.party.organisation}/{p.person_id}" for p in approvers)
             account.references["approvals"] = list(request.approvals)
@@ -58,9 +55,6 @@ async def alias(house: House, signed: SignedRequest, read: Callable[[bytes], Ali
         body = canonical({"pseudonym": name_for(house.ring, new, Scope.open(caller.party.department))})
 
         async def effect(writing: Writing) -> None:
-            # The answer names a child: an identifier in clear is a guess like any other at the blind door.
-            if assisted:
-                await within_limits(assisted, None, caller.party.text, house.clock.now())(writing)
             # Looked at again under the log's lock: a history may have begun since.
             await _require_approved(writing, old, new, approvers)
             await join(writing, old.key, new.key, caller.request_id)
@@ -68,19 +62,19 @@ async def alias(house: House, signed: SignedRequest, read: Callable[[bytes], Ali
 
         try:
             receipt = await house.log.append(
-                account.draft(Outcome.DONE, code="alias", answer=body), effect=effect, proof_id=account.proof_id
+                account.draft(Outcome.DONE, code="alias", answer=body),
+                effect=account.effect(effect),
+                proof_id=account.proof_id,
             )
-        except Denied as refused:
+        except Denied:
             # A refusal leaves no trace in a history that has not begun.
             account.children = ()
-            if refused.code in ("quota", "burst"):
-                await raise_alarm(house, caller, refused.code)
             raise
     return Answer(body, receipt)
 
 
-async def _child(house: House, caller: Caller, subject: SubjectRequest, reading: Reading) -> Child:
-    recognised = await recognise(house.ring, caller, None, subject, reading)
+async def _child(house: House, account: Account, subject: SubjectRequest, reading: Reading) -> Child:
+    recognised = await recognise(house, account, None, subject, reading)
     if not isinstance(recognised.subject, Child):
         raise BadRequest("subject_missing")
     return recognised.subject

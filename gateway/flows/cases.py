@@ -12,11 +12,10 @@ from gateway.domain.subjects import Child, Scope
 from gateway.domain.vocabulary import Department, EntryKind
 from gateway.errors import Denied
 from gateway.flows.calendar_days import DAYS
-from gateway.flows.change import Made, change
+from gateway.flows.change import Made, change, change_of_child
 from gateway.flows.decide import party_named
 from gateway.flows.house import House
 from gateway.flows.query import Answer
-from gateway.flows.recognise import recognise
 from gateway.flows.requests import CaseRequest, SignedRequest
 from gateway.identity.approvals import verify_approval
 from gateway.store.basis import CaseFound, case_of, record_of
@@ -26,12 +25,10 @@ from gateway.store.database import Reading
 async def open_case(house: House, signed: SignedRequest, read: Callable[[bytes], CaseRequest]) -> Answer:
     """Open a case on a child. The answer holds the caller's own reference to it."""
 
-    async def make(caller: Caller, request: CaseRequest, reading: Reading) -> Made:
-        recognised = await recognise(house.ring, caller, None, request.subject, reading)
-        assert isinstance(recognised.subject, Child)
+    async def make(caller: Caller, child: Child, request: CaseRequest, _reading: Reading) -> Made:
         opened = cases_room.open_case(
             caller,
-            recognised.subject,
+            child,
             exchanges=request.exchanges,
             parties=[party_named(house, text) for text in request.parties],
             region=request.region,
@@ -41,9 +38,9 @@ async def open_case(house: House, signed: SignedRequest, read: Callable[[bytes],
             refer=house.ring_refer,
         )
         reference = own_reference(house, caller, "case", opened.record_id)
-        return Made(opened, {"case": reference}, recognised.assisted)
+        return Made(opened, {"case": reference})
 
-    return await change(house, signed, read, make, kind=EntryKind.CASE_OPENED)
+    return await change_of_child(house, signed, read, make, kind=EntryKind.CASE_OPENED)
 
 
 async def close_case(house: House, signed: SignedRequest, read: Callable[[bytes], str]) -> Answer:

@@ -14,11 +14,10 @@ from gateway.domain.vocabulary import Department, EntryKind
 from gateway.errors import BadRequest, Denied
 from gateway.flows.calendar_days import DAYS
 from gateway.flows.cases import own_reference
-from gateway.flows.change import Made, change
+from gateway.flows.change import Made, change, change_of_child
 from gateway.flows.deliver import own_pseudonym
 from gateway.flows.house import House
 from gateway.flows.query import Answer
-from gateway.flows.recognise import recognise
 from gateway.flows.requests import ConsentRequest, SignedRequest, SubjectRequest, WithdrawalRequest
 from gateway.identity.approvals import verify_approval, verify_consent
 from gateway.store.basis import record_of
@@ -46,10 +45,8 @@ class GuardianRequest:
 async def give(house: House, signed: SignedRequest, read: Callable[[bytes], ConsentRequest]) -> Answer:
     """Record a consent. The answer holds the caller's reference, by which it can be withdrawn."""
 
-    async def make(caller: Caller, request: ConsentRequest, reading: Reading) -> Made:
+    async def make(caller: Caller, child: Child, request: ConsentRequest, _reading: Reading) -> Made:
         now = house.clock.now()
-        recognised = await recognise(house.ring, caller, None, request.subject, reading)
-        assert isinstance(recognised.subject, Child)
         verified = verify_consent(request.statement, snapshot=house.registry.current, now=int(now.timestamp()))
         claims = read_artefact(verified.artefact, recorder=verified.recorder, statement=request.statement)
         exchange = house.catalogue.exchanges.get(claims.exchange)
@@ -57,7 +54,7 @@ async def give(house: House, signed: SignedRequest, read: Callable[[bytes], Cons
             raise BadRequest("exchange_unknown")
         given = consent_book.give(
             caller,
-            recognised.subject,
+            child,
             claims,
             exchange,
             now=now,
@@ -71,10 +68,9 @@ async def give(house: House, signed: SignedRequest, read: Callable[[bytes], Cons
                 "consent": own_reference(house, caller, "consent", given.record_id),
                 "state": str(given.draft.detail["state"]),
             },
-            recognised.assisted,
         )
 
-    return await change(house, signed, read, make, kind=EntryKind.CONSENT_GIVEN)
+    return await change_of_child(house, signed, read, make, kind=EntryKind.CONSENT_GIVEN)
 
 
 async def withdraw(house: House, signed: SignedRequest, read: Callable[[bytes], WithdrawalRequest]) -> Answer:
@@ -102,30 +98,26 @@ async def withdraw(house: House, signed: SignedRequest, read: Callable[[bytes], 
 async def refuse(house: House, signed: SignedRequest, read: Callable[[bytes], RefusalRequest]) -> Answer:
     """Record a refusal: nobody asks for the same for 90 days, and nothing that needs no consent changes."""
 
-    async def make(caller: Caller, request: RefusalRequest, reading: Reading) -> Made:
+    async def make(caller: Caller, child: Child, request: RefusalRequest, _reading: Reading) -> Made:
         exchange = house.catalogue.exchanges.get(request.exchange)
         if exchange is None:
             raise BadRequest("exchange_unknown")
-        recognised = await recognise(house.ring, caller, None, request.subject, reading)
-        assert isinstance(recognised.subject, Child)
-        refused = consent_book.refuse(caller, recognised.subject, exchange, request.recipients, now=house.clock.now())
+        refused = consent_book.refuse(caller, child, exchange, request.recipients, now=house.clock.now())
         return Made(refused, {"exchange": exchange.id, "state": "refused"})
 
-    return await change(house, signed, read, make, kind=EntryKind.CONSENT_REFUSED)
+    return await change_of_child(house, signed, read, make, kind=EntryKind.CONSENT_REFUSED)
 
 
 async def revoke_guardian(house: House, signed: SignedRequest, read: Callable[[bytes], GuardianRequest]) -> Answer:
     """A guardian's authority ended. Civil affairs alone records it, on a court's order (民法典 36, 未保法 94, 108)."""
 
-    async def make(caller: Caller, request: GuardianRequest, reading: Reading) -> Made:
+    async def make(caller: Caller, child: Child, request: GuardianRequest, _reading: Reading) -> Made:
         if caller.party.department is not Department.CIVIL_AFFAIRS:
             raise Denied("guardian_authority")
-        recognised = await recognise(house.ring, caller, None, request.subject, reading)
-        assert isinstance(recognised.subject, Child)
-        revoked = consent_book.revoke_guardian(caller, recognised.subject, request.guardian, now=house.clock.now())
+        revoked = consent_book.revoke_guardian(caller, child, request.guardian, now=house.clock.now())
         return Made(revoked, {"state": "revoked"})
 
-    return await change(house, signed, read, make, kind=EntryKind.CONSENT_WITHDRAWN)
+    return await change_of_child(house, signed, read, make, kind=EntryKind.CONSENT_WITHDRAWN)
 
 
 def _signed(house: House, text: str) -> ApprovalClaims:

@@ -17,11 +17,12 @@ from gateway.domain.basis import Ask, Basis
 from gateway.domain.canonical import canonical
 from gateway.domain.exchanges import Exchange
 from gateway.domain.orders import SealingKey
-from gateway.domain.parties import Caller, Party
+from gateway.domain.parties import Party
 from gateway.domain.permits import Obligation, Permit
 from gateway.domain.subjects import Child
 from gateway.domain.vocabulary import Action, Department, Door
 from gateway.errors import BadRequest, Denied
+from gateway.flows.account import Account
 from gateway.flows.house import House
 from gateway.flows.recognise import recognise
 from gateway.flows.requests import SubjectRequest
@@ -49,7 +50,6 @@ class LineDecision:
     child: bytes | None = field(repr=False)
     permit: Permit | None
     denied: str = ""
-    assisted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +97,16 @@ class SendDecision:
 
 async def decide(
     house: House,
-    caller: Caller,
+    account: Account,
     wish: Wish,
     subjects: Iterable[tuple[int, SubjectRequest | None]],
     reading: Reading,
 ) -> SendDecision:
     """Decide every line. Raises `Denied` where the whole delivery cannot be (no recipient key, unknown recipient)."""
-    key = house.registry.sealing_key(wish.recipient)
+    key, caller = house.registry.sealing_key(wish.recipient), account.caller
     lines = []
     for number, subject in subjects:
-        recognised = await recognise(house.ring, caller, wish.exchange, subject, reading)
+        recognised = await recognise(house, account, wish.exchange, subject, reading)
         child = recognised.subject.key if isinstance(recognised.subject, Child) else None
         ask = Ask(
             exchange=wish.exchange,
@@ -123,9 +123,9 @@ async def decide(
             basis = await house.basis.find(recognised, ask, reading)
             permit = permit_both_ends(house, basis)
         except Denied as error:
-            lines.append(LineDecision(number, child, None, error.code, recognised.assisted))
+            lines.append(LineDecision(number, child, None, error.code))
             continue
-        lines.append(LineDecision(number, child, permit, assisted=recognised.assisted))
+        lines.append(LineDecision(number, child, permit))
     return SendDecision(wish, key, tuple(lines))
 
 

@@ -72,7 +72,7 @@ async def hand_in(house: House, signed: SignedRequest, read: Callable[[bytes], D
 
             # (2) recognise, (3) find the basis, (4) authorise both ends
             decision = await decide(
-                house, caller, wish, [(line.number, subject_of(line)) for line in envelope.lines], reading
+                house, account, wish, [(line.number, subject_of(line)) for line in envelope.lines], reading
             )
             note_decision(account, decision)
             refuse_stale(agreed, decision, {line.number for line in envelope.lines})

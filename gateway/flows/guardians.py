@@ -29,12 +29,14 @@ async def accesses(house: House, signed: SignedRequest, read: Callable[[bytes], 
         account = Account(EntryKind.GUARDIAN_VIEW, authenticated.caller, authenticated.proof_id)
         async with recorded(house.log, account):
             request = read(signed.body)
-            recognised = await recognise(house.ring, authenticated.caller, None, request.subject, reading)
+            recognised = await recognise(house, account, None, request.subject, reading)
             note_subject(account, recognised)
             assert isinstance(recognised.subject, Child)
             catalogue = house.catalogue
             found = await page(reading, recognised.subject, exchanges=catalogue.exchanges, purposes=catalogue.purposes)
     body = canonical({"sentence": found.sentence, "accesses": [asdict(access) for access in found.accesses]})
     async with recorded(house.log, account):
-        receipt = await house.log.append(account.draft(Outcome.DONE, answer=body), proof_id=account.proof_id)
+        receipt = await house.log.append(
+            account.draft(Outcome.DONE, answer=body), effect=account.effect(), proof_id=account.proof_id
+        )
     return Answer(body, receipt)

@@ -116,7 +116,7 @@ async def history(house: House, signed: SignedRequest, read: Callable[[bytes], H
         account = Account(EntryKind.AUDIT_QUERY, authenticated.caller, authenticated.proof_id)
         async with recorded(house.log, account):
             require_auditor(account)
-            recognised = await recognise(house.ring, account.caller, None, read(signed.body).subject, reading)
+            recognised = await recognise(house, account, None, read(signed.body).subject, reading)
             assert isinstance(recognised.subject, Child)
             account.children = (recognised.subject.key,)
             keeper = house.log.keeper
@@ -134,7 +134,9 @@ async def history(house: House, signed: SignedRequest, read: Callable[[bytes], H
             ]
     body = canonical({"entries": found})
     async with recorded(house.log, account):
-        made = await house.log.append(account.draft(Outcome.DONE, answer=body), proof_id=account.proof_id)
+        made = await house.log.append(
+            account.draft(Outcome.DONE, answer=body), effect=account.effect(), proof_id=account.proof_id
+        )
     return Answer(body, made)
 
 

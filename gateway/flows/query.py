@@ -72,7 +72,7 @@ async def query(house: House, signed: SignedRequest, read: Callable[[bytes], Que
             exchange = exchange_asked(house, account, request.exchange, request.purpose, action=Action.QUERY)
 
             # (2) recognise
-            recognised = await recognise(house.ring, authenticated.caller, exchange, request.subject, reading)
+            recognised = await recognise(house, account, exchange, request.subject, reading)
             note_subject(account, recognised)
 
             # (3) find the basis
@@ -130,7 +130,9 @@ async def query(house: House, signed: SignedRequest, read: Callable[[bytes], Que
             limits=house.basis.limits,
             request=order.request,
         )
-        receipt = await house.log.append(told, effect=while_it_holds(house, basis, left), proof_id=account.proof_id)
+        receipt = await house.log.append(
+            told, effect=account.effect(while_it_holds(house, basis, left)), proof_id=account.proof_id
+        )
     return Answer(body, receipt)
 
 
@@ -139,7 +141,6 @@ async def query(house: House, signed: SignedRequest, read: Callable[[bytes], Que
 
 def note_subject(account: Account, recognised: Recognised) -> None:
     """From here on the entry joins the child's history."""
-    account.assisted = recognised.assisted
     if isinstance(recognised.subject, Child):
         account.children = (recognised.subject.key,)
 

@@ -186,7 +186,7 @@ async def child_asked(house: House, account: Account, asked: VerifiedRequest, re
     account.exchange = exchange.id if exchange else ""
     house.registry.require_running(name, account.caller.client.client_id)
     subject = SubjectRequest(pseudonym=asked.subject["pseudonym"])
-    recognised = await recognise(house.ring, account.caller, exchange, subject, reading)
+    recognised = await recognise(house, account, exchange, subject, reading)
     if not isinstance(recognised.subject, Child):
         raise BadRequest("subject_missing")
     return recognised.subject

@@ -13,12 +13,11 @@ from gateway.domain.vocabulary import EntryKind
 from gateway.errors import BadRequest, Denied
 from gateway.flows.calendar_days import DAYS
 from gateway.flows.cases import own_reference
-from gateway.flows.change import Made, change
+from gateway.flows.change import Made, change, change_of_child
 from gateway.flows.decide import party_named
 from gateway.flows.desk import listed, named, task, when
 from gateway.flows.house import House
 from gateway.flows.query import Answer
-from gateway.flows.recognise import recognise
 from gateway.flows.requests import SignedRequest, SubjectRequest
 from gateway.store.basis_desk import rights_open_at
 from gateway.store.basis_lists import RightsFound
@@ -47,18 +46,16 @@ class RightAnswer:
 async def ask(house: House, signed: SignedRequest, read: Callable[[bytes], RightRequest]) -> Answer:
     """Record a request. A restriction holds from this entry on."""
 
-    async def make(caller: Caller, request: RightRequest, reading: Reading) -> Made:
+    async def make(caller: Caller, child: Child, request: RightRequest, _reading: Reading) -> Made:
         exchange, source = house.catalogue.exchanges.get(request.exchange), party_named(house, request.source)
         if exchange is None and request.exchange != "*":
             raise BadRequest("exchange_unknown")
         if exchange is not None and source.department not in exchange.providers:
             # Nobody else's register holds it, and a task must not name the child to who does not know it.
             raise Denied("right_source")
-        recognised = await recognise(house.ring, caller, None, request.subject, reading)
-        assert isinstance(recognised.subject, Child)
         asked = rights_room.ask_right(
             caller,
-            recognised.subject,
+            child,
             request.right,
             exchange=request.exchange,
             source=source,
@@ -67,7 +64,7 @@ async def ask(house: House, signed: SignedRequest, read: Callable[[bytes], Right
         )
         return Made(asked, {"right": own_reference(house, caller, "right", asked.record_id), "state": "open"})
 
-    return await change(house, signed, read, make, kind=EntryKind.RIGHTS_REQUEST)
+    return await change_of_child(house, signed, read, make, kind=EntryKind.RIGHTS_REQUEST)
 
 
 async def waiting(house: House, signed: SignedRequest) -> bytes:

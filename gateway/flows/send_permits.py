@@ -49,7 +49,7 @@ async def send_permit(house: House, signed: SignedRequest, read: Callable[[bytes
                 case_id=await case_asked(request.case, caller, reading),
                 reason=reason_asked(request.reason),
             )
-            decision = await decide(house, caller, wish, request.lines, reading)
+            decision = await decide(house, account, wish, request.lines, reading)
             note_decision(account, decision)
             if not decision.permitted:
                 raise Denied(decision.lines[0].denied if decision.lines else "no_field", exchange=exchange.id)
@@ -67,7 +67,7 @@ async def send_permit(house: House, signed: SignedRequest, read: Callable[[bytes
             )
 
         receipt = await house.log.append(
-            account.draft(Outcome.DONE, answer=body), effect=keep, proof_id=account.proof_id
+            account.draft(Outcome.DONE, answer=body), effect=account.effect(keep), proof_id=account.proof_id
         )
     return Answer(body, receipt)
 
@@ -75,7 +75,6 @@ async def send_permit(house: House, signed: SignedRequest, read: Callable[[bytes
 def note_decision(account: Account, decision: SendDecision) -> None:
     """The children whose histories the entry joins, to whom, by which rules, on which basis, and what was refused."""
     account.children = tuple(dict.fromkeys(line.child for line in decision.lines if line.child))
-    account.assisted = any(line.assisted for line in decision.lines)
     refused = sorted({line.denied for line in decision.lines if line.denied})
     if refused:
         account.references["refused"] = refused

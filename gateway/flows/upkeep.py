@@ -14,7 +14,7 @@ from gateway.domain.parties import Caller, Client, Party
 from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome
 from gateway.errors import Denied
 from gateway.flows.account import Account
-from gateway.flows.blind_door import forget_counts
+from gateway.flows.evaluation_quota import forget_counts
 from gateway.flows.house import House
 from gateway.flows.reviews import alarm_overdue
 from gateway.store.database import Writing

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from gateway.client import statements
 from gateway.client.errors import GatewayRefused
 from gateway.domain.vocabulary import Department
-from gateway.flows.blind_door import BURST_SECONDS, LEAST_BURST, LEAST_QUOTA
+from gateway.flows.evaluation_quota import BURST_SECONDS, LEAST_BURST, LEAST_QUOTA
 from gateway.flows.upkeep import upkeep
 from gateway.store.exchange_tables import door_alarms, evaluation_counts, evaluation_windows
 from keys.group import hash_to_group

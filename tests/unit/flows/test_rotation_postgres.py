@@ -9,7 +9,7 @@ from gateway.client.errors import GatewayRefused
 from gateway.domain.entries import EntryDraft
 from gateway.domain.subjects import Scope
 from gateway.domain.vocabulary import Department, EntryKind, Outcome
-from gateway.flows.blind_door import LEAST_BURST
+from gateway.flows.evaluation_quota import LEAST_BURST
 from gateway.flows.rotation import take_step
 from gateway.flows.upkeep import upkeep
 from keys.group import hash_to_group
