@@ -24,7 +24,7 @@ from adapters.base import sheets
 from adapters.base.faults import mapping_refusal
 from adapters.base.landed import Landed
 from adapters.base.mapping import LocalMapping
-from adapters.base.records import read_record
+from adapters.base.records import local_content, read_records
 from adapters.base.source import Inbound, LocalPerson, Record, Wanted
 from gateway.errors import ProviderFault
 
@@ -127,12 +127,8 @@ class DropRegister:
 def landed_records(landed: Landed, mapping: LocalMapping, wanted: Wanted) -> Mapping[str, Record]:
     """Records by key from landed rows, with the wanted columns only. Raises `ProviderFault`."""
     mapped = mapping.exchanges[wanted.exchange]
-    columns = mapped.columns(wanted.fields, birth=wanted.birth)
     rows = landed.read(mapped.resource.name, wanted.keys)
-    return {
-        key: read_record({name: row[name] for name in columns if name in row}, mapped, wanted)
-        for key, row in rows.items()
-    }
+    return read_records(rows.values(), mapped, wanted, made_here=True)
 
 
 def landed_people(landed: Landed, mapping: LocalMapping) -> Iterator[LocalPerson]:
@@ -158,8 +154,7 @@ def message_csv(message: Inbound, mapping: LocalMapping) -> bytes:
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(["message", "record", "alias", *columns])
     for line in message.lines:
-        given = {**line.references, **line.values}
-        content = {inbound[name].local: inbound[name].write(value) for name, value in given.items()}
+        content = local_content(line, inbound)
         cells = [_cell(content.get(column)) for column in columns]
         alias = "" if line.record else line.subject or ""
         writer.writerow([f"{message.delivery}:{line.number}", line.record or "", alias, *cells])

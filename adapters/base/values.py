@@ -47,6 +47,9 @@ def convert(value: Any, *, form: str, codes: Mapping[str, str] | None, split: st
 
 def text(value: Any) -> str:
     """A value as composed, trimmed text of at most 4,096 characters. `ValueError` on control characters or on structures."""
+    if type(value) is str and value.isascii() and value.isprintable() and len(value) <= MAX_TEXT:
+        # Most of what comes: already composed, and without control characters.
+        return value.strip()
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, int):

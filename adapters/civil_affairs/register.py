@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from adapters.base.calls import Calls
 from adapters.base.mapping import LocalMapping, Resource
-from adapters.base.records import read_record
+from adapters.base.records import local_content, read_records
 from adapters.base.source import Inbound, LocalPerson, Record, Wanted
 from gateway.errors import ProviderFault
 
@@ -46,25 +46,21 @@ class SqlRegister:
         view = _view(mapped.resource, columns)
         query = sa.select(*view.columns).where(view.c[mapped.resource.key].in_(wanted.keys)).limit(len(wanted.keys) + 1)
         rows = await self._calls.read(lambda: self._rows(query))
-        records = [read_record(row, mapped, wanted) for row in rows]
-        found = {record.key: record for record in records}
-        if len(found) != len(records) or not set(found) <= set(wanted.keys):
+        if len(rows) > len(wanted.keys):
             raise ProviderFault("provider_garbage")
-        return found
+        return read_records(rows, mapped, wanted)
 
     async def take(self, message: Inbound) -> None:
         """Store every line of a message in the inbox table. Raises `ProviderFault`."""
         inbound = self._mapping.inbound[message.exchange]
         now = datetime.now(UTC).isoformat(timespec="seconds")
         for line in message.lines:
-            given = {**line.references, **line.values}
-            content = {inbound[name].local: inbound[name].write(value) for name, value in given.items()}
             row = {
                 "xxbh": f"{message.delivery}:{line.number}",
                 "sx": message.exchange,
                 "dah": line.record,
                 "jm": line.subject if line.record is None else None,
-                "nr": json.dumps(content, ensure_ascii=False),
+                "nr": json.dumps(local_content(line, inbound), ensure_ascii=False),
                 "jssj": now,
             }
             await self._calls.write(lambda row=row: self._insert(row))  # type: ignore[misc]

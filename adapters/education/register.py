@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 
 from adapters.base.calls import Calls
 from adapters.base.mapping import LocalMapping
-from adapters.base.records import read_record
+from adapters.base.records import local_content, read_records
 from adapters.base.source import Inbound, LocalPerson, Record, Wanted
 from adapters.education.signature import AppKey
 from gateway.errors import ProviderFault
@@ -54,26 +55,19 @@ class RestRegister:
         for start in range(0, len(wanted.keys), BATCH):
             keys = wanted.keys[start : start + BATCH]
             rows = await self._read(f"{_ROOT}/{mapped.resource.name}/query", {"keys": list(keys), "fields": columns})
-            if len(rows) > len(keys):
-                raise ProviderFault("provider_too_much")
-            for row in rows:
-                record = read_record(row, mapped, wanted)
-                if record.key in found or record.key not in keys:
-                    raise ProviderFault("provider_garbage")
-                found[record.key] = record
+            found |= read_records(rows, mapped, replace(wanted, keys=keys))
         return found
 
     async def take(self, message: Inbound) -> None:
         """Hand every line of a message over, once per id. Raises `ProviderFault`."""
         inbound = self._mapping.inbound[message.exchange]
         for line in message.lines:
-            given = {**line.references, **line.values}
             body = {
                 "id": f"{message.delivery}:{line.number}",
                 "kind": message.exchange,
                 "student": line.record or "",
                 "alias": "" if line.record else line.subject or "",
-                "content": {inbound[name].local: inbound[name].write(value) for name, value in given.items()},
+                "content": local_content(line, inbound),
             }
             await self._calls.write(lambda body=body: self._post(f"{_ROOT}/messages", body))  # type: ignore[misc]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,7 +19,7 @@ import httpx2
 from adapters.base.calls import Calls
 from adapters.base.fetching import Fetcher, json_object
 from adapters.base.mapping import LocalMapping
-from adapters.base.records import read_record
+from adapters.base.records import local_content, read_records
 from adapters.base.source import Inbound, LocalPerson, Record, Wanted
 from adapters.health import arriving, flat
 from adapters.health.fhir_models import read, written
@@ -59,17 +60,14 @@ class FhirRegister:
         mapped = self._mapping.exchanges[wanted.exchange]
         columns = mapped.columns(wanted.fields, birth=wanted.birth)
         found: dict[str, Record] = {}
-        keys = [key for key in wanted.keys if _ID.fullmatch(key)]
+        keys = tuple(key for key in wanted.keys if _ID.fullmatch(key))
         for start in range(0, len(keys), BATCH):
             part = keys[start : start + BATCH]
-            for row in await self._rows(mapped.resource.name, part, columns):
-                record = read_record({name: row[name] for name in columns if name in row}, mapped, wanted)
-                if record.key in found or record.key not in part:
-                    raise ProviderFault("provider_garbage")
-                found[record.key] = record
+            rows = await self._rows(mapped.resource.name, part, columns)
+            found |= read_records(rows, mapped, replace(wanted, keys=part), made_here=True)
         return found
 
-    async def _rows(self, resource: str, keys: Sequence[str], columns: Sequence[str]) -> Iterable[flat.Row]:
+    async def _rows(self, resource: str, keys: Sequence[str], columns: Sequence[str]) -> Collection[flat.Row]:
         patients = await self._search("Patient", {"_id": ",".join(keys)}, _ELEMENTS["Patient"], len(keys))
         rows = {p.id: flat.patient(p) for p in patients}
         if len(rows) != len(patients):
@@ -103,9 +101,7 @@ class FhirRegister:
         """Write every line as resources of its own, the same ones at every hand-out. Raises `ProviderFault`."""
         inbound = self._mapping.inbound[message.exchange]
         for line in message.lines:
-            given = {**line.references, **line.values}
-            content = {inbound[name].local: inbound[name].write(value) for name, value in given.items()}
-            for resource in arriving.resources(message, line, content):
+            for resource in arriving.resources(message, line, local_content(line, inbound)):
                 kind, number = resource["resourceType"], resource["id"]
                 body = written(read(kind, resource)).encode()
                 path = f"/{kind}/{number}"

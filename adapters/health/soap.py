@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from zeep.transports import Transport
 
 from adapters.base.calls import Calls
 from adapters.base.mapping import LocalMapping
-from adapters.base.records import read_record
+from adapters.base.records import local_content, read_records
 from adapters.base.source import Inbound, LocalPerson, Record, Wanted
 from adapters.health import cda
 from gateway.errors import ProviderFault
@@ -72,23 +73,20 @@ class SoapRegister:
                 lambda part=part: self._ask(lambda: self._service.QueryDocuments(kind=kind, patientId=list(part)))  # type: ignore[misc]
             )
             if said is not None and len(said) > len(part):
+                # Before so many documents are parsed.
                 raise ProviderFault("provider_too_much")
-            for given in said or ():
-                row = cda.row(cda.parse(bytes(given)), columns)
-                record = read_record({name: row[name] for name in columns if name in row}, mapped, wanted)
-                if record.key in found or record.key not in part:
-                    raise ProviderFault("provider_garbage")
-                found[record.key] = record
+            rows = [cda.row(cda.parse(bytes(given)), columns) for given in said or ()]
+            found |= read_records(rows, mapped, replace(wanted, keys=part), made_here=True)
         return found
 
     async def take(self, message: Inbound) -> None:
         """Submit every line as a document of its own number, so that a repeat is known. Raises `ProviderFault`."""
         inbound = self._mapping.inbound[message.exchange]
         for line in message.lines:
-            given = {**line.references, **line.values}
-            content = {inbound[name].local: inbound[name].write(value) for name, value in given.items()}
             number = f"{message.delivery}:{line.number}"
-            data = cda.document(TITLES.get(message.exchange, message.exchange), number, line.record, content)
+            data = cda.document(
+                TITLES.get(message.exchange, message.exchange), number, line.record, local_content(line, inbound)
+            )
             said = await self._calls.write(
                 lambda number=number, data=data: self._ask(  # type: ignore[misc]
                     lambda: self._service.SubmitDocument(messageId=number, document=data)

@@ -7,6 +7,7 @@ for and what comes unasked is counted and dropped; a counsellor's notes have no 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ import httpx2
 from adapters.base.calls import Calls
 from adapters.base.fetching import Fetcher, json_bytes, json_object
 from adapters.base.mapping import LocalMapping
-from adapters.base.records import read_record
+from adapters.base.records import local_content, read_records
 from adapters.base.source import Inbound, LocalPerson, Record, Wanted
 from gateway.errors import ProviderFault
 
@@ -49,27 +50,19 @@ class VendorRegister:
             body = json_bytes({"ids": list(keys), "fields": columns})
             path = f"/v2/{mapped.resource.name}/search"
             said = await self._calls.read(lambda path=path, body=body: self._post(path, body))  # type: ignore[misc]
-            rows = _rows(said)
-            if len(rows) > len(keys):
-                raise ProviderFault("provider_too_much")
-            for row in rows:
-                record = read_record(row, mapped, wanted)
-                if record.key in found or record.key not in keys:
-                    raise ProviderFault("provider_garbage")
-                found[record.key] = record
+            found |= read_records(_rows(said), mapped, replace(wanted, keys=keys))
         return found
 
     async def take(self, message: Inbound) -> None:
         """Put every line as a task under a number of its own. Raises `ProviderFault`."""
         inbound = self._mapping.inbound[message.exchange]
         for line in message.lines:
-            given = {**line.references, **line.values}
             body = json_bytes(
                 {
                     "kind": message.exchange,
                     "client": line.record or "",
                     "alias": "" if line.record else line.subject or "",
-                    "content": {inbound[name].local: inbound[name].write(value) for name, value in given.items()},
+                    "content": local_content(line, inbound),
                 }
             )
             path = f"/v2/tasks/{quote(message.delivery, safe='')}-{line.number}"
