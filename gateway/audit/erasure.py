@@ -1,23 +1,23 @@
-"""Erasure, freezing and holds: what becomes of a history's keys while every proof stays valid.
+"""Erasure and freezing: what becomes of a history's keys while every proof stays valid.
 
-Erasing destroys K, D and W of every generation: the rows go, the bucket keys that wrapped them are destroyed, and the survivors
+Erasing destroys K, D and W of generations: the rows go, the bucket keys that wrapped them are destroyed, and the survivors
 of those buckets are wrapped again. The skeletons stay; nobody can say any more whose they were. Entries of the second
 sequence cannot be found here: their details are sealed to two departments, which destroy their halves themselves.
 
-Rules kept here: before the legal term has ended a history is frozen, not destroyed; a hold (finding, complaint, court case)
-stops destruction; it happens inside an entry's transaction, under the head's lock, so no key is wrapped meanwhile under a
-bucket that goes; the entry is its certificate and names no child.
+Rules kept here: a hold (finding, complaint, court case) stops destruction; it happens inside an entry's transaction, under the
+head's lock, so no key is wrapped meanwhile under a bucket that goes; a detail goes only with the key that sealed it; the entry
+is its certificate and names no child. Whether a term has ended is `gateway/audit/retention.py`'s business.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
 from gateway.audit.batch import Asked
-from gateway.audit.histories import tag
+from gateway.audit.histories import HINT_BYTES, History, hint, tag
 from gateway.audit.log import AuditLog
 from gateway.domain.entries import EntryDraft, Receipt
 from gateway.errors import BadRequest, Denied, GatewayFault
@@ -27,6 +27,8 @@ from gateway.store.audit import KeyRow
 from gateway.store.database import Writing
 
 _Moved = dict[int, list[bytes]]
+Choose = Callable[[Writing], Awaitable[Sequence[KeyRow]]]
+"""Names the generations that go, under the head's lock; it raises where they must not."""
 
 
 async def erase(log: AuditLog, holder: bytes, entry: EntryDraft, *, now: int) -> Receipt:
@@ -35,23 +37,36 @@ async def erase(log: AuditLog, holder: bytes, entry: EntryDraft, *, now: int) ->
     Raises `BadRequest("history_unknown")`, `Denied("history_held")`. Cut short by a crash, it is finished by `settle` at the
     next start: the keys are gone from the moment at which the bucket file says so.
     """
-    moved: _Moved = {}
 
-    async def destroy(writing: Writing) -> EntryDraft:
+    async def choose(writing: Writing) -> Sequence[KeyRow]:
         rows = await store.key_generations(writing, holder)
         if not rows:
             raise BadRequest("history_unknown")
         if await audit_keys.held(writing, holder, now):
             raise Denied("history_held")
-        indexes = await _entries_of(writing, log, rows)
-        moved.update(await _destroy_buckets(writing, log, holder, rows))
-        await audit_keys.delete_keys(writing, holder)
+        return rows
+
+    return await destroy(log, choose, entry, whole=(holder,))
+
+
+async def destroy(log: AuditLog, choose: Choose, entry: EntryDraft, *, whole: tuple[bytes, ...] = ()) -> Receipt:
+    """Destroy the generations that `choose` names. whole: holders of which nothing is left. Raises what `choose` raises.
+
+    The certificate: how many keys went, the digest over their wrapped forms, how many sealed details went with them.
+    """
+    moved: _Moved = {}
+
+    async def effect(writing: Writing) -> EntryDraft:
+        rows = await choose(writing)
+        indexes = await _sealed_by(writing, log, rows)
+        moved.update(await _destroy_buckets(writing, log, rows))
+        await audit_keys.delete_generations(writing, rows)
         await audit_keys.delete_details(writing, indexes)
         digest = sha256(b"".join(row.wrapped for row in rows)).hexdigest()
         certificate = {"keys": digest, "generations": str(len(rows)), "entries": str(len(indexes))}
         return replace(entry, detail={**entry.detail, "certificate": certificate})
 
-    receipt = await log.submit(Asked(entry, erases=(holder,)), effect=destroy)
+    receipt = await log.submit(Asked(entry, erases=whole), effect=effect)
     for bucket, survivors in moved.items():
         log.buckets.settle(bucket, survivors)
     return receipt
@@ -91,7 +106,8 @@ async def settle(log: AuditLog) -> int:
     return done
 
 
-async def _entries_of(writing: Writing, log: AuditLog, rows: Sequence[KeyRow]) -> list[int]:
+async def _sealed_by(writing: Writing, log: AuditLog, rows: Sequence[KeyRow]) -> list[int]:
+    """The entries whose detail one of these keys helps to open. Those that an actor only had a part in stay."""
     indexes: set[int] = set()
     for row in rows:
         try:
@@ -99,14 +115,25 @@ async def _entries_of(writing: Writing, log: AuditLog, rows: Sequence[KeyRow]) -
         except GatewayFault:
             continue  # destroyed by an attempt that was cut short
         tags = [tag(history.tag_key, number) for number in range(1, history.count + 1)]
-        indexes.update((await store.find_tags(writing, tags)).values())
+        found = sorted(set((await store.find_tags(writing, tags)).values()))
+        entries = await store.get_entries_at(writing, found)
+        indexes.update(entry.index for entry in entries if _helps_to_open(history, entry))
     return sorted(indexes)
 
 
-async def _destroy_buckets(writing: Writing, log: AuditLog, holder: bytes, rows: Sequence[KeyRow]) -> _Moved:
+def _helps_to_open(history: History, entry: store.EntryRow) -> bool:
+    if entry.detail is None:
+        return False
+    mine = hint(history.detail_key, entry.detail[1:13])
+    return mine in {entry.hints[at : at + HINT_BYTES] for at in range(0, len(entry.hints), HINT_BYTES)}
+
+
+async def _destroy_buckets(writing: Writing, log: AuditLog, rows: Sequence[KeyRow]) -> _Moved:
     moved: _Moved = {}
-    for bucket in {row.bucket for row in rows}:
-        others = [row for row in await audit_keys.keys_in_bucket(writing, bucket) if row.holder != holder]
+    going = {(row.holder, row.generation) for row in rows}
+    for bucket in sorted({row.bucket for row in rows}):
+        inside = await audit_keys.keys_in_bucket(writing, bucket)
+        others = [row for row in inside if (row.holder, row.generation) not in going]
         wrapped = [row.wrapped for row in others]
         try:
             number, fresh = log.buckets.destroy(bucket, wrapped)

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.commands.terminal import VERIFICATION_FAILED, Data, echo_json, run, settings_of
+from gateway.commands import retention_group
+from gateway.commands.named_child import child_in
+from gateway.commands.terminal import EXIT, VERIFICATION_FAILED, Data, echo_json, run, settings_of
 from gateway.domain.entries import EntryDraft
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, ProviderFault
 
 app = typer.Typer(no_args_is_help=True, help="Verify, prove and export the audit log. 核验、证明、导出审计日志。")
+app.add_typer(retention_group.app, name="retention")
 
 
 @app.command("verify")
@@ -72,17 +75,14 @@ def export_log(
     from gateway.app import opened
     from gateway.audit.export import Export, export
     from gateway.domain.entries import EntryDraft
-    from gateway.domain.subjects import GATEWAY_SCOPE, Scope
-    from gateway.domain.vocabulary import Department, EntryKind, Outcome
+    from gateway.domain.vocabulary import EntryKind, Outcome
     from gateway.flows.registration import BY
-    from keys.text import read
 
     async def work() -> int:
         async with opened(settings_of(data)) as house:
             children = []
             if subject is not None:
-                name = read(subject.read_text("ascii").strip(), Scope.open(Department(department)))
-                children.append(house.ring.translate([name], GATEWAY_SCOPE)[0].point)
+                children.append(await child_in(house, subject, department))
             draft = EntryDraft(
                 kind=EntryKind.AUDIT_EXPORT,
                 outcome=Outcome.DONE,
@@ -213,30 +213,45 @@ def write_audit_year(
 @app.command("mirror")
 def follow_log(
     folder: Annotated[Path, typer.Argument(help="The mirror's folder; made on first use.")],
+    gateway: Annotated[str, typer.Argument(help="The gateway's URL.")],
     vkey: Annotated[str, typer.Option(help="The log's key, from the sharing agreement.")],
-    config: Annotated[Path, typer.Option("--config", help="The client's configuration (see docs/adapter-guide.md).")],
+    certificate: Annotated[
+        Path | None, typer.Option(help="Client certificate (PEM), where the door asks for one.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="The certificate's key (PEM).")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="CA of the gateway's own certificate, where it is not a public one.")
+    ] = None,
 ) -> None:
-    """Bring a copy of the log up to date, over HTTP, checking every step. 更新日志镜像并核验每一步。"""
-    from gateway.audit.mirror import follow
-    from gateway.client.configuration import load
-    from gateway.client.headers import headers_for
-    from gateway.proofs.notes import parse_vkey
+    """Bring a copy of the log up to date, over HTTP, checking every step; run it every night. 更新日志镜像并核验每一步。
 
-    gateway = load(config).gateway.rstrip("/")
+    The log is public to whoever reaches the door: no token. What is there already is not fetched again; a log that became shorter
+    or another one is refused, and what it said is kept as checkpoint.refused beside the older checkpoint.
+    """
+    import ssl
+
+    from gateway.audit.mirror import follow
+    from gateway.proofs.notes import parse_vkey
 
     async def work() -> int:
         import httpx2
 
-        async with httpx2.AsyncClient(timeout=30) as http:
+        trust = ssl.create_default_context(cafile=ca)
+        if certificate is not None:
+            trust.load_cert_chain(certificate, key)
+        async with httpx2.AsyncClient(timeout=30, verify=trust) as http:
 
             async def get(path: str) -> bytes:
-                url = f"{gateway}/v1/audit/{path}"
-                answer = await http.get(url, headers=headers_for(config, method="GET", url=url, body=b""))
+                answer = await http.get(f"{gateway.rstrip('/')}/v1/audit/{path}")
                 answer.raise_for_status()
                 return bytes(answer.content)
 
             folder.mkdir(parents=True, exist_ok=True)
-            return await follow(get, folder, parse_vkey(vkey))
+            try:
+                return await follow(get, folder, parse_vkey(vkey))
+            except httpx2.HTTPError as error:
+                typer.echo(f"{gateway}: {type(error).__name__}", err=True)
+                raise SystemExit(EXIT[ProviderFault]) from None
 
     echo_json({"entries": run(work()), "folder": str(folder)})
 

@@ -24,9 +24,17 @@ async def rewrap_key(writing: Writing, row: KeyRow, bucket: int, wrapped: bytes)
     await run(writing, [(change, [(bucket, wrapped, row.holder, row.generation)])])
 
 
-async def delete_keys(writing: Writing, holder: bytes) -> None:
-    """Every generation of a history goes."""
-    await run(writing, [("DELETE FROM audit_keys WHERE holder = ?", [(holder,)])])
+async def delete_generations(writing: Writing, rows: Sequence[KeyRow]) -> None:
+    """These generations go."""
+    change = "DELETE FROM audit_keys WHERE holder = ? AND generation = ?"
+    await run(writing, [(change, [(row.holder, row.generation) for row in rows])])
+
+
+async def generations_until(reading: Reading, year: int) -> list[KeyRow]:
+    """Every generation of that year or an earlier one, in a fixed order."""
+    select = f"SELECT {KEY_COLUMNS} FROM audit_keys WHERE year <= ? ORDER BY holder, generation"  # noqa: S608
+    (rows,) = await fetch(reading, [(select, (year,))])
+    return [key_row(row) for row in rows]
 
 
 async def delete_details(writing: Writing, indexes: Sequence[int]) -> None:
@@ -51,6 +59,21 @@ async def held(reading: Reading, holder: bytes, now: int) -> bool:
     """Whether a hold keeps this history."""
     (rows,) = await fetch(reading, [("SELECT 1 FROM audit_holds WHERE holder = ? AND until > ?", (holder, now))])
     return bool(rows)
+
+
+async def holds(reading: Reading, now: int) -> list[tuple[str, bytes, str, int]]:
+    """(hold id, holder, reason, until) of every hold that holds at a time, the next to end first."""
+    select = "SELECT hold_id, holder, reason, until FROM audit_holds WHERE until > ? ORDER BY until, hold_id"
+    (rows,) = await fetch(reading, [(select, (now,))])
+    return [(str(hold_id), bytes(holder), str(reason), int(until)) for hold_id, holder, reason, until in rows]
+
+
+async def end_hold(writing: Writing, hold_id: str, now: int) -> bytes | None:
+    """End a hold now; whose it was, None if there is none that holds."""
+    select = "SELECT holder FROM audit_holds WHERE hold_id = ? AND until > ?"
+    (rows,) = await fetch(writing, [(select, (hold_id, now))])
+    await run(writing, [("UPDATE audit_holds SET until = ? WHERE hold_id = ? AND until > ?", [(now, hold_id, now)])])
+    return bytes(rows[0][0]) if rows else None
 
 
 async def put_epoch(writing: Writing, epoch: int, index: int, covers: int, lines: bytes) -> None:

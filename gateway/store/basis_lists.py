@@ -226,3 +226,11 @@ async def overdue_rights(reading: Reading, now: int) -> list[RightsFound]:
     query = select(*_RIGHTS).where(column.state == "open", column.due < now)
     rows = await reading.connection.execute(query.order_by(column.due, column.request_id).limit(MOST))
     return [RightsFound(*row) for row in rows]
+
+
+async def children_with_cases(reading: Reading, closed: Collection[str], since: int) -> frozenset[bytes]:
+    """Every child with an open case, or with one that was closed at or after a moment (microseconds since 1970 UTC)."""
+    column = t.cases.c
+    query = select(column.child).distinct()
+    query = query.where(column.state.not_in(sorted(closed)) | (column.changed >= since))
+    return frozenset(bytes(child) for child in (await reading.connection.execute(query)).scalars())

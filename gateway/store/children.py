@@ -60,6 +60,12 @@ async def earlier_names(reading: Reading, child: bytes) -> list[bytes]:
     return [bytes(row.old) for row in rows]
 
 
+async def joined_names(reading: Reading) -> list[tuple[bytes, bytes]]:
+    """Every (earlier, present) name of one child."""
+    rows = await reading.connection.execute(select(aliases.c.old, aliases.c.new).order_by(aliases.c.old))
+    return [(bytes(old), bytes(new)) for old, new in rows]
+
+
 async def _move(writing: Writing, table: Table, old: bytes, new: bytes) -> int:
     """Where the moved row would stand beside one of the same key, the one that is there stays."""
     key = [column for column in table.primary_key.columns if column.name != "child"]

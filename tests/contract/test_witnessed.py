@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ def until_listening(process: subprocess.Popen[bytes], port: int) -> None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
+        time.sleep(0.05)
     raise AssertionError("the witness ended before it listened")
 
 
@@ -86,7 +88,10 @@ async def test_receipt_rises_to_witnessed_and_an_older_database_is_refused_by_th
     settings = Settings(
         data=tmp_path / "gateway", demo=True, root_passphrase="only here", issuer="http://127.0.0.1:1", metrics_port=0
     )
-    log_vkey = gateway.app.log_signer(settings, gateway.app.found_premises(settings)).verifier.vkey
+    root = gateway.app.found_premises(settings)
+    # Opening the sealed root takes a second on purpose, and has tests of its own.
+    monkeypatch.setattr(gateway.app, "open_root", lambda _settings: root)
+    log_vkey = gateway.app.log_signer(settings, root).verifier.vkey
     with witnesses(tmp_path, log_vkey, ("mz", "jy")) as found:
         (tmp_path / "policy").write_text(policy_of(log_vkey, found, 2))
         policy = parse_policy((tmp_path / "policy").read_text())

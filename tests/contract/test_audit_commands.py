@@ -1,0 +1,142 @@
+"""`runxin audit` by hand: the year's package, a mirror, terms and holds; each through the command line and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+from typer.testing import CliRunner
+
+import gateway.app
+from gateway.cli import app as runxin
+from gateway.domain.entries import EntryDraft
+from gateway.domain.subjects import GATEWAY_SCOPE, Scope
+from gateway.domain.vocabulary import Department, EntryKind, Outcome
+from gateway.errors import GatewayError
+from gateway.proofs import verify as standalone
+from gateway.settings import Settings
+from keys import text
+from keys.identifiers import identify
+from keys.signing import SigningKey
+from tests.contract.test_witnessed import free_port
+
+CHILD = identify("cn-rid", "330106201607074219")
+
+
+@pytest.fixture
+def premises(tmp_path, monkeypatch) -> Path:
+    """A data folder with a log of three entries about one child, whose pseudonym stands in `child`."""
+    for name, value in {"DATA": str(tmp_path / "data"), "ROOT_PASSPHRASE": "only here", "DEMO": "1"}.items():
+        monkeypatch.setenv(f"RUNXIN_{name}", value)
+    root = gateway.app.found_premises(Settings())
+    # Opening the sealed root takes a second on purpose, and has tests of its own.
+    monkeypatch.setattr(gateway.app, "open_root", lambda _settings: root)
+
+    async def live() -> None:
+        async with gateway.app.opened(Settings()) as house:
+            name = house.ring.derive(GATEWAY_SCOPE, CHILD)
+            (theirs,) = house.ring.translate([name], Scope.open(Department.CIVIL_AFFAIRS))
+            (tmp_path / "child").write_text(text.write(theirs))
+            for _ in range(3):
+                entry = EntryDraft(kind=EntryKind.QUERY, outcome=Outcome.RELEASED, children=(name.point,))
+                await house.log.append(entry)
+
+    asyncio.run(live())
+    return tmp_path
+
+
+def ran(*arguments: object) -> dict | list:
+    """What a command printed as JSON."""
+    done = CliRunner().invoke(runxin, [str(one) for one in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def refused(*arguments: object) -> str:
+    """The code by which a command was refused."""
+    with pytest.raises(GatewayError) as error:
+        CliRunner().invoke(runxin, [str(one) for one in arguments], catch_exceptions=False)
+    return error.value.code
+
+
+def test_years_package_is_one_command_and_verifies(premises) -> None:
+    from gateway.domain.clock import SHANGHAI, SystemClock
+
+    year = SystemClock().now().astimezone(SHANGHAI).year
+    made = ran("audit", "year", year, premises / "year.auditpack")
+    assert standalone.verify(premises / "year.auditpack", report=lambda _line: None)
+    figures = json.loads(standalone.unpack((premises / "year.auditpack").read_bytes())["yearly.json"])
+    assert (figures["kind"]["query"], figures["entries"]) == (3, made["entry"])
+    assert sum(figures["kind"].values()) == figures["entries"]
+
+
+@contextmanager
+def served(port: int):
+    server = uvicorn.Server(uvicorn.Config(gateway.app.build(Settings()), port=port, log_level="critical"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.02)
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.timeout(60)
+def test_mirror_follows_a_gateway_over_http_and_verifies_by_itself(premises) -> None:
+    port = free_port()
+    settings = Settings()
+    vkey = gateway.app.log_signer(settings, gateway.app.open_root(settings)).verifier.vkey
+    command = ["audit", "mirror", premises / "mirror", f"http://127.0.0.1:{port}", "--vkey", vkey]
+    with served(port):
+        size = ran(*command)["entries"]
+        assert ran(*command)["entries"] == size >= 3
+    export = standalone.Export()
+    folder = premises / "mirror"
+    export.source = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    export.signature(vkey)
+    assert f"{size} leaves" in export.tree()
+
+
+def test_hold_is_placed_listed_and_released_and_a_history_frozen_and_thawed(premises) -> None:
+    child = premises / "child"
+    held = ran("audit", "retention", "hold", child, "--reason", "complaint", "--until", "2099-12-31")
+    assert ran("audit", "retention", "holds") == [{"hold": held["hold"], "reason": "complaint", "until": "2099-12-31"}]
+    ran("audit", "retention", "release", held["hold"], "--why", "withdrawn")
+    assert ran("audit", "retention", "holds") == []
+    assert ran("audit", "retention", "freeze", child)["frozen"]
+    assert refused("audit", "export", premises / "copy", "--subject", child, "--details") == "history_frozen"
+    assert not ran("audit", "retention", "freeze", child, "--thaw")["frozen"]
+    assert refused("audit", "retention", "plan", premises / "plan", "--subject", child) == "history_term"
+
+
+def test_dry_run_names_nobody_and_nothing_goes_by_strangers_signatures(premises, monkeypatch) -> None:
+    class InFiveYears(gateway.app.SystemClock):
+        def now(self):
+            today = super().now()
+            return today.replace(year=today.year + 5, day=min(today.day, 28))
+
+    monkeypatch.setattr(gateway.app, "SystemClock", InFiveYears)
+    monkeypatch.setattr("gateway.domain.clock.SystemClock", InFiveYears)
+    plan, approval = premises / "plan", premises / "approval"
+    planned = ran("audit", "retention", "plan", plan)
+    assert (planned["histories"], planned["generations"], planned["held"]) == (1, 1, 0)
+    assert stat.S_IMODE(plan.stat().st_mode) == 0o600
+    assert set(json.loads(plan.read_text())["digest"]) <= set("0123456789abcdef")
+    SigningKey.generate().save(premises / "stranger.pem")
+    who = ["--key", premises / "stranger.pem", "--person", "M0001", "--party", "11330106002489009A/civil_affairs"]
+    assert ran("audit", "retention", "sign", plan, approval, *who)["generations"] == 1
+    both = ["--approval", approval, "--approval", approval]
+    assert refused("audit", "retention", "destroy", plan, *both) == "approver_unknown"
+    (premises / "torn").write_text(plan.read_text()[:-9])
+    assert refused("audit", "retention", "destroy", premises / "torn", *both) == "retention_plan"
