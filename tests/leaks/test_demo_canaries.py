@@ -53,14 +53,14 @@ def test_log_and_metrics_hold_no_canary(told_demo, searcher):
 
 def test_nothing_that_the_gateway_received_holds_a_canary(told_demo, searcher):
     sources = files(told_demo / "capture" / "gateway", "*.in")
-    sources += files(told_demo / "capture" / "edge-ca", "*.out") + files(told_demo / "capture" / "edge-ed", "*.out")
+    sources += files(told_demo / "capture", "edge-*/*.out")
     assert sum(len(data) for _, data in sources) > 300_000
     assert leaks(searcher, sources) == []
 
 
 def test_nothing_that_the_gateway_sent_holds_a_canary(told_demo, searcher):
     sources = files(told_demo / "capture" / "gateway", "*.out")
-    sources += files(told_demo / "capture" / "edge-ca", "*.in") + files(told_demo / "capture" / "edge-ed", "*.in")
+    sources += files(told_demo / "capture", "edge-*/*.in")
     assert leaks(searcher, sources) == []
 
 
@@ -88,8 +88,11 @@ def texts(value):
 
 def test_export_and_edges_own_logs_hold_no_canary(told_demo, searcher):
     sources = (
-        files(told_demo / "audit-export") + files(told_demo / "bodies", "*/edge.jsonl") + files(told_demo, "edge-*.err")
+        files(told_demo / "audit-export-five")
+        + files(told_demo / "bodies", "*/edge.jsonl")
+        + files(told_demo, "edge-*.err")
     )
+    assert {"he/edge.jsonl", "yl/edge.jsonl", "wf/edge.jsonl"} <= {name for name, _ in sources}
     assert leaks(searcher, sources) == []
 
 

@@ -21,6 +21,8 @@ from gateway.proofs.verify import read_bundle, tile_path
 from tests.support.recorded import Call, unb64
 
 PASSED = 0
+BUNDLE = 256
+"""Entries of a full bundle (tlog-tiles)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,11 @@ def verdict(export: Path, vkey: str = "") -> tuple[bool, str]:
 def changed(export: Path, copy: Path, index: int, *, byte: int = -1) -> Path:
     """A copy of an export in which one byte of one entry is another; its manifest says what it said. byte: place in the entry."""
     shutil.copytree(export, copy)
-    bundle = next(path for path in (copy / "tile" / "entries").rglob("*") if path.is_file())
+    bundles = sorted(path for path in (copy / "tile" / "entries").rglob("*") if path.is_file())
+    bundle = bundles[index // BUNDLE]
     data = bytearray(bundle.read_bytes())
     at = 0
-    for _ in range(index):
+    for _ in range(index % BUNDLE):
         at += 2 + int.from_bytes(data[at : at + 2], "big")
     size = int.from_bytes(data[at : at + 2], "big")
     data[at + 2 + byte % size] ^= 0x01
@@ -100,9 +103,9 @@ def exported(export: Path) -> list[dict[str, Any]]:
     """Every skeleton of the export, by its bundles."""
     size = int((export / "checkpoint").read_text("utf-8").split("\n")[1])
     skeletons: list[dict[str, Any]] = []
-    for start in range(0, size, 256):
-        width = min(256, size - start)
-        name = tile_path("entries", start // 256, width)
+    for start in range(0, size, BUNDLE):
+        width = min(BUNDLE, size - start)
+        name = tile_path("entries", start // BUNDLE, width)
         skeletons += [json.loads(entry) for entry in read_bundle((export / name).read_bytes(), width, name)]
     return skeletons
 

@@ -53,6 +53,24 @@ REPORT_MESSAGE = {
     "报告单位": "reporter_org",
     "已采取措施": "actions_taken",
 }
+DISCHARGE_MESSAGE = {
+    "个案编号": "case_id",
+    "回归去向": "return_to",
+    "回归日期": "return_date",
+    "支持等级": "support_level",
+    "预警表现": "warning_signs",
+    "是否需服药提醒": "medication_reminder",
+    "紧急联系电话": "emergency_contact",
+    "首次随访期限": "first_follow_up_due",
+}
+CLUE_MESSAGE = {
+    "线索编号": "clue_id",
+    "儿童姓名": "child_name",
+    "所在地点": "location",
+    "侵害类型": "harm_type",
+    "危险程度": "danger_level",
+    "接报时间": "reported_at",
+}
 RISK = {"1": "attention", "2": "warning", "3": "crisis"}
 
 _SETTING_UP = re.compile(

@@ -11,11 +11,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from adapters.sandbox import circles
 from adapters.sandbox.cast import Cast, cast
 from adapters.sandbox.population import Child, Population
 
-DIRECTORY_OF = {"ca": "ca", "out": "ca", "ed": "ed", "sc": "ed"}
+DIRECTORY_OF = {"ca": "ca", "out": "ca", "ed": "ed", "sc": "ed", "he": "he", "yl": "yl", "wf": "wf"}
 """Body -> the body whose edge holds its department's directory."""
+DIRECTORIES = ("ca", "ed", "he", "yl", "wf")
+RECORD_KEYS = (
+    lambda child: child.civil_key,
+    lambda child: child.school_key,
+    circles.patient_key,
+    circles.client_key,
+    circles.family_key,
+)
+"""The five systems' own record keys; each has a first letter of its own."""
 
 STAGES = {"1": "preschool", "2": "primary", "3": "junior", "4": "senior"}
 STATUS_CLASSES = {
@@ -62,8 +72,20 @@ class Truth:
     def __init__(self, demo: Path, population: Population) -> None:
         self.population = population
         self.roles: Cast = cast(population)
-        self.by_key = {c.civil_key: c for c in population.children} | {c.school_key: c for c in population.children}
-        self._directories = {name: _directory(demo / "bodies" / name / "directory.sqlite3") for name in ("ca", "ed")}
+        self.by_key = {key(child): child for child in population.children for key in RECORD_KEYS}
+        self._directories = {name: _directory(demo / "bodies" / name / "directory.sqlite3") for name in DIRECTORIES}
+
+    @property
+    def different_names(self) -> int:
+        """In how many ways each child is called that all five departments know; fewer where any two of its names agree."""
+        names: dict[int, set[str]] = {}
+        known: dict[int, int] = {}
+        for directory in self._directories.values():
+            for pseudonym, record in directory.items():
+                number = self.by_key[record].number
+                known[number] = known.get(number, 0) + 1
+                names.setdefault(number, set()).add(pseudonym.rpartition("1")[2])
+        return min(len(names[number]) for number, count in known.items() if count == len(self._directories))
 
     def child(self, body: str, pseudonym: str) -> Child | None:
         """Whom a body means by a pseudonym. None for one that its department does not know (no file, no record)."""

@@ -4,10 +4,22 @@ from collections import Counter
 
 import pytest
 
+from adapters.sandbox import circles
 from tests.spec import rederived_systems as systems
 from tests.spec.rederived_truth import EDUCATION_REASONS, enrolment, register_line, standing
 
 pytestmark = pytest.mark.timeout(900)
+
+KNOWN = {
+    "ca": lambda child: child.known_to_civil_affairs,
+    "ed": lambda child: child.known_to_education,
+    "sc": lambda child: child.known_to_education,
+    "he": circles.known_to_health,
+    "wf": circles.known_to_womens_federation,
+}
+CLOSED = {("X13", "yl"), ("X23", "wf")}
+"""Who is told about a child without being told which: no directory of the taker's could tell."""
+OTHERS = ("X08", "X09", "X10", "X12", "X16", "X18", "X19", "X20", "X23")
 
 
 def questions(derived, *, answered):
@@ -33,23 +45,30 @@ def test_answers_are_the_truth_about_the_child_that_was_named(derived):
 
 
 def test_recipients_hold_the_children_that_the_senders_meant(derived):
-    for call in derived.desk_calls:
+    seen = []
+    for call in derived.calls:
         if call.path != "/v1/deliveries" or call.status != 202:
             continue
         handed = derived.handed[call.said["delivery"]]
+        seen.append(handed.exchange)
+        if handed.exchange == "X16":
+            assert [line.subject for line in handed.lines] == [None, None]  # a directory of care: about nobody
+            continue
         meant = derived.named(call)
         numbers = [line["line"] for line in call.asked["envelope"]["lines"]]
         assert sorted(numbers) == list(range(1, len(meant) + 1))
         assert [line.number for line in handed.lines] == numbers
         for line, child in zip(handed.lines, meant, strict=True):
             assert child is not None
-            if handed.taker == "yl":
-                assert line.subject.startswith("ylc")  # closed: no directory could tell
+            if (handed.exchange, handed.taker) in CLOSED:
+                assert line.subject.startswith(f"{handed.taker}c")
+                assert derived.truth.child(handed.taker, line.subject) is None
                 continue
             there = derived.truth.child(handed.taker, line.subject)
-            known = child.known_to_civil_affairs if handed.taker == "ca" else child.known_to_education
-            clean = child.number not in derived.truth.population.miscopied
-            assert there == (child if known and clean else None)
+            clean = handed.taker not in ("ed", "sc") or child.number not in derived.truth.population.miscopied
+            assert there == (child if KNOWN[handed.taker](child) and clean else None)
+
+    assert Counter(seen) == {"X05": 2, "X13": 2} | dict.fromkeys(OTHERS, 1)
 
 
 def test_register_slice_is_true_and_its_record_ids_join_nothing(derived):
@@ -85,7 +104,8 @@ def test_fields_that_only_a_rule_reads_do_not_travel_on(derived):
 
 def test_edges_were_given_an_order_for_each_question_that_was_permitted_and_for_no_other(derived):
     reached = questions(derived, answered=False)
-    ordered = [call for name in ("ca", "ed") for call in derived.orders[name]]
+    ordered = [call for calls in derived.orders.values() for call in calls]
+    assert not any(derived.orders[name] for name in ("he", "yl", "wf"))  # the story asks these for nothing
     assert Counter(call.asked["request"] for call in ordered) == Counter(entry.facts["request"] for _, entry in reached)
     for call, entry in reached:
         (order,) = (one.asked for one in ordered if one.asked["request"] == entry.facts["request"])
@@ -126,13 +146,18 @@ def test_civil_affairs_was_asked_for_exactly_the_children_and_columns_that_permi
 def test_refused_steps_asked_no_system_for_anything(derived):
     refused = {derived.entry_of[call.place].facts["request"] for call in derived.calls if call.status == 403}
     assert len(refused) == 7
-    assert not refused & {call.asked["request"] for name in ("ca", "ed") for call in derived.orders[name]}
+    assert not refused & {call.asked["request"] for calls in derived.orders.values() for call in calls}
 
 
 def test_civil_affairs_took_in_exactly_what_was_sealed_for_it(derived):
-    names = {"X05": systems.WARNING_MESSAGE, "X20": systems.REPORT_MESSAGE}
+    names = {
+        "X05": systems.WARNING_MESSAGE,
+        "X20": systems.REPORT_MESSAGE,
+        "X10": systems.DISCHARGE_MESSAGE,
+        "X19": systems.CLUE_MESSAGE,
+    }
     expected = [(handed, line) for handed in derived.handed.values() if handed.taker == "ca" for line in handed.lines]
-    assert len(expected) == len(derived.civil.told) == 3
+    assert len(expected) == len(derived.civil.told) == 5
     for told, (handed, line) in zip(derived.civil.told, expected, strict=True):
         assert (told.message, told.exchange) == (f"{handed.delivery}:{line.number}", handed.exchange)
         assert told.record == derived.truth.child("ca", line.subject).civil_key
