@@ -38,6 +38,25 @@ CREATE TABLE IF NOT EXISTS earlier (
 """
 
 
+Named = tuple[LocalPerson, Identifier, bytes]
+"""Who is to be enrolled, by which identifier, and its fingerprint."""
+
+
+def _untold(_state: Enrolment) -> None:
+    """Progress that nobody asked for."""
+
+
+class _Blinding:
+    """A batch that is being blinded. Group arithmetic takes milliseconds per hundred; off the loop, orders are answered meanwhile."""
+
+    def __init__(self, batch: Sequence[Named]) -> None:
+        self.batch = batch
+        self.identifiers = [identifier for _, identifier, _ in batch]
+        self.done: asyncio.Future[list[Blinded]] = asyncio.ensure_future(
+            asyncio.to_thread(lambda: [blind(identifier) for identifier in self.identifiers])
+        )
+
+
 class Directory:
     """The open directory file of one department. Raises `GatewayFault("directory_invalid")` if the file is another's."""
 
@@ -153,9 +172,10 @@ class Directory:
         watch: looks at each batch before it leaves; a fresh one with the usual limits where none is given. Raises what `evaluate`
         raises and `Denied("enrolment_suspicious")`; batches before that stay.
         """
-        watch = watch or OracleWatch()
+        watch, told = watch or OracleWatch(), progress or _untold
         state = Enrolment(epoch=self.epoch)
-        batch: list[tuple[LocalPerson, Identifier, bytes]] = []
+        batch: list[Named] = []
+        blinding: _Blinding | None = None
         async for person in people:
             state = replace(state, seen=state.seen + 1)
             identifier = _best(person)
@@ -166,27 +186,31 @@ class Directory:
             else:
                 batch.append((person, identifier, mark))
             if len(batch) == BATCH:
-                watch.require_plausible([named for _, named, _ in batch])
-                state = await self._enrol_batch(batch, evaluate, grant, state)
+                # This batch is blinded while the one before it is at the gateway; only one is ever there.
+                before, blinding = blinding, _Blinding(batch)
                 batch = []
-            if progress is not None and state.seen % BATCH == 0:
-                progress(state)
+                if before is not None:
+                    state = await self._enrol_batch(before, evaluate, grant, state)
+                    told(state)
+                watch.require_plausible(blinding.identifiers)
+            elif state.seen % BATCH == 0:
+                told(state)
+        if blinding is not None:
+            state = await self._enrol_batch(blinding, evaluate, grant, state)
+            told(state)
         if batch:
-            watch.require_plausible([named for _, named, _ in batch])
-            state = await self._enrol_batch(batch, evaluate, grant, state)
-        if progress is not None:
-            progress(state)
+            last = _Blinding(batch)
+            watch.require_plausible(last.identifiers)
+            state = await self._enrol_batch(last, evaluate, grant, state)
+            told(state)
+        elif blinding is None:
+            told(state)
         return state
 
     async def _enrol_batch(
-        self,
-        batch: Sequence[tuple[LocalPerson, Identifier, bytes]],
-        evaluate: Evaluate,
-        grant: str | None,
-        state: Enrolment,
+        self, blinding: _Blinding, evaluate: Evaluate, grant: str | None, state: Enrolment
     ) -> Enrolment:
-        # Group arithmetic takes milliseconds per hundred; off the loop, so that orders are answered meanwhile.
-        blinded: list[Blinded] = await asyncio.to_thread(lambda: [blind(identifier) for _, identifier, _ in batch])
+        batch, blinded = blinding.batch, await blinding.done
         evaluated, epoch = await evaluate([b.point for b in blinded], grant)
         if len(evaluated) != len(batch):
             raise GatewayFault("directory_invalid")

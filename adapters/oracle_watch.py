@@ -40,7 +40,7 @@ class Limits:
 
 
 class OracleWatch:
-    """One run's watch. Call `require_plausible` with every batch before it is blinded."""
+    """One run's watch. Call `require_plausible` with every batch before it leaves."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
