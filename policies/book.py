@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,17 @@ from gateway.domain.basis import Basis
 from gateway.domain.clock import Clock, SystemClock, policy_time
 from gateway.domain.permits import Permit
 from gateway.errors import GatewayError, GatewayFault
-from policies import catalogue as catalogues
-from policies import deciding, matcher, regions, rows
+from policies import deciding, matcher, regions, rows, sources
 from policies.ancestry import Ancestry, ancestries
 from policies.catalogue import Catalogue
 from policies.rows import Rule
-from policies.snapshot import Snapshot
+from policies.snapshot import Request, Snapshot
+from policies.sources import Source
 
 HOME = Path(__file__).parent
 _SERIES = "2.8."
+ASKED_AT_MOST = 10_000
+"""Distinct requests that are counted between two takings; what comes beyond is not replayed."""
 
 
 class PolicyError(ValueError):
@@ -140,16 +143,16 @@ class PolicyBook:
     def __init__(self, snapshot: Snapshot, *, clock: Clock | None = None) -> None:
         self._snapshot = snapshot
         self._clock = clock or SystemClock()
+        self._asked: Counter[tuple[str, ...]] = Counter()
+        self._counting = threading.Lock()
 
     @classmethod
     def open(cls, home: Path = HOME, *, clock: Clock | None = None) -> PolicyBook:
         """The book of a folder with `model.conf`, `catalogue/` and `rules/`.
 
-        Raises `PolicyError`, `CatalogueError`, `RuleError` or `MatcherError`.
+        Raises `PolicyError`, `SourceError`, `CatalogueError`, `RuleError` or `MatcherError`.
         """
-        catalogue = catalogues.load(home / "catalogue")
-        rules = rows.read(home / "rules", catalogue)
-        return cls(build(catalogue, rules, (home / "model.conf").read_text(encoding="utf-8")), clock=clock)
+        return cls(compiled(sources.read_folder(home)), clock=clock)
 
     @property
     def version(self) -> str:
@@ -179,11 +182,34 @@ class PolicyBook:
         """
         snapshot = self._snapshot
         try:
-            return deciding.decide(snapshot, basis, now=policy_time(self._clock.now()), region=region)
+            request = deciding.request_for(basis, now=policy_time(self._clock.now()), region=region)
+            self._count(request)
+            return deciding.decide(snapshot, basis, request)
         except GatewayError:
             raise
         except Exception as failure:  # an engine that raises must never be read as an answer
             raise GatewayFault("policy_failed") from failure
+
+    def take_asked(self) -> Mapping[tuple[str, ...], int]:
+        """How often each request was put to this book since this was last asked: sub, dom, obj, act, pur, reg, con.
+
+        No child, no field and no time; a draft is replayed against them.
+        """
+        with self._counting:
+            taken, self._asked = self._asked, Counter()
+        return taken
+
+    def _count(self, request: Request) -> None:
+        asked = (request.sub, request.dom, request.obj, request.act, request.pur, request.reg, request.con)
+        with self._counting:
+            if asked in self._asked or len(self._asked) < ASKED_AT_MOST:
+                self._asked[asked] += 1
+
+
+def compiled(source: Source) -> Snapshot:
+    """The snapshot of a source, every row checked. Raises as `PolicyBook.open`."""
+    catalogue = source.catalogue()
+    return build(catalogue, rows.checked(source.rules, catalogue), source.model)
 
 
 def build(catalogue: Catalogue, rules: Sequence[Rule], model_text: str | None = None) -> Snapshot:

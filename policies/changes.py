@@ -1,45 +1,57 @@
-"""变更: draft, lint, cases, invariants, exact diff and replay, signed approvals, activation, rollback.
+"""变更: what a draft would do, whose signatures it needs, and which version decides at a moment.
+
+draft -> lint -> cases -> invariants -> exact diff and replay -> signed approvals -> activation -> rollback.
 
 Rules kept here: a version becomes active only if its review has no error and it carries the signatures that its changes
-require - of every department whose rows it touches, and of one more; nobody approves his own; an approval is for one version
-(the hash), so any later edit voids it; what is active stays active when anything here fails.
+require - of every department whose rows or cases it touches, of all five where model or catalogue change, and of one more; nobody
+approves his own; an approval is for one version (the hash), so any later edit voids it. Everything here is pure; what is kept and
+recorded is `gateway/flows/policy_changes.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from gateway.domain.vocabulary import Department
 from gateway.errors import Denied
 from policies import diff, invariants, lint, replay
+from policies.book import compiled
 from policies.catalogue import Catalogue
 from policies.diff import Difference
 from policies.expectations import Expectation, failures
 from policies.invariants import Breach
 from policies.lint import ERROR, Finding
-from policies.replay import Replayed
-from policies.rows import Rule, checked
-from policies.snapshot import Request, Snapshot
+from policies.replay import Asked, Replayed
+from policies.rows import Rule
+from policies.snapshot import Snapshot
+from policies.sources import Source
 
-Build = Callable[[Catalogue, Sequence[Rule]], Snapshot]
 EVERYBODY = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeSet:
-    """A draft. base: the version it starts from. rules: the complete rules it proposes. author: `<organisation>/<person>`."""
+class Edition:
+    """A source, compiled: what decides, and the cases that it has to answer."""
 
-    base: str
-    rules: tuple[Rule, ...]
-    author: str
-    reason: str
+    source: Source
+    snapshot: Snapshot
+    cases: tuple[Expectation, ...]
+
+    @classmethod
+    def of(cls, source: Source) -> Edition:
+        """Compile a source. Raises a `ValueError` that names what is wrong: a row's column, a file, the matcher."""
+        return cls(source, compiled(source), source.cases())
+
+    @property
+    def version(self) -> str:
+        """The hash over model, catalogue and rules with their obligations."""
+        return self.snapshot.version
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """An approval that identity has verified: who signed, for which department, which version."""
+    """An approval that identity has verified: who signed (`<organisation>/<person>`), for which department, which version."""
 
     signer: str
     department: Department
@@ -65,105 +77,98 @@ class Review:
         return not (errors or self.failing_cases or self.breaches)
 
 
-def review(
-    change: ChangeSet,
-    active: Snapshot,
-    build: Build,
-    *,
-    cases: tuple[Expectation, ...],
-    log: Iterable[Request] = (),
-) -> tuple[Snapshot, Review]:
-    """The draft's snapshot and its review. Raises `Denied("policy_stale")` on another base, `RuleError` on a bad row."""
-    if change.base != active.version:
-        raise Denied("policy_stale")
-    drafted = build(active.catalogue, checked(change.rules, active.catalogue))
-    return drafted, Review(
+def review(active: Edition, drafted: Edition, *, log: Iterable[Asked] = (), now: str) -> Review:
+    """What a draft would do. log: what was asked of late, without fields. now: for the replay, fixed-width UTC text."""
+    return Review(
         version=drafted.version,
-        findings=lint.lint(drafted, cases),
-        failing_cases=failures(drafted, cases),
-        breaches=invariants.breaches(drafted),
-        difference=diff.difference(active, drafted),
-        replayed=replay.replay(active, drafted, log),
-        owners=owners(active.rules, drafted.rules),
+        findings=lint.lint(drafted.snapshot, drafted.cases),
+        failing_cases=failures(drafted.snapshot, drafted.cases),
+        breaches=invariants.breaches(drafted.snapshot),
+        difference=diff.difference(active.snapshot, drafted.snapshot),
+        replayed=replay.replay(active.snapshot, drafted.snapshot, replay.every_field(active.snapshot, log, now=now)),
+        owners=owners(active, drafted),
     )
 
 
-def owners(before: Sequence[Rule], after: Sequence[Rule]) -> frozenset[Department]:
-    """The departments whose rows an edit touches; a row above all exchanges touches all five."""
-    touched = {rule.owner for rule in set(before) ^ set(after)}
-    if EVERYBODY in touched:
-        return frozenset(Department)
-    return frozenset(Department(owner) for owner in touched)
-
-
-def require_signed(change: ChangeSet, reviewed: Review, signatures: Iterable[Signature]) -> None:
-    """Refuse a version that may not load.
-
-    Raises `Denied`: `policy_unsound` (review), `approval_self`, `approval_stale` (another version), `approval_missing`
-    (an owner, or the one other department - a second person of any department where all five are owners).
+def owners(before: Edition, after: Edition) -> frozenset[Department]:
+    """The departments whose rows or cases an edit touches; a row above all exchanges, the model and the catalogue touch all
+    five.
     """
+    if (before.source.model, before.snapshot.catalogue.digest) != (after.source.model, after.snapshot.catalogue.digest):
+        return frozenset(Department)
+    touched = owners_of_rules(set(before.source.rules) ^ set(after.source.rules))
+    return touched | _owners_of_cases(before.cases, after.cases, after.snapshot.catalogue)
+
+
+def owners_of_rules(rules: Iterable[Rule]) -> frozenset[Department]:
+    """The departments that answer for some rules; `all` is all five."""
+    named = {rule.owner for rule in rules}
+    return frozenset(Department) if EVERYBODY in named else frozenset(Department(owner) for owner in named)
+
+
+def _owners_of_cases(
+    before: Sequence[Expectation], after: Sequence[Expectation], catalogue: Catalogue
+) -> frozenset[Department]:
+    """Who gives what an exchange carries answers for the cases that hold its rules."""
+    were, are = {case.name: case for case in before}, {case.name: case for case in after}
+    changed = [name for name in were.keys() | are.keys() if were.get(name) != are.get(name)]
+    touched: set[Department] = set()
+    for name in changed:
+        exchange = catalogue.exchanges.get((are.get(name) or were[name]).request.obj)
+        if exchange is None or not exchange.providers:
+            return frozenset(Department)
+        touched.add(exchange.providers[0])
+    return frozenset(touched)
+
+
+def require_sound(reviewed: Review) -> None:
+    """Refuse a draft with a lint error, a failing case or a broken invariant: `Denied("policy_unsound")`."""
     if not reviewed.sound:
         raise Denied("policy_unsound")
+
+
+def require_signed(author: str, version: str, owned: frozenset[Department], signatures: Iterable[Signature]) -> None:
+    """Refuse a version without the signatures that its changes require. author: `<organisation>/<person>`.
+
+    Raises `Denied`: `approval_self`, `approval_stale` (another version), `approval_missing` (an owner, or the one other
+    department - a second person of any department where all five are owners).
+    """
     given = tuple(signatures)
-    if any(signature.signer == change.author for signature in given):
+    if any(signature.signer == author for signature in given):
         raise Denied("approval_self")
-    if any(signature.version != reviewed.version for signature in given):
+    if any(signature.version != version for signature in given):
         raise Denied("approval_stale")
+    if still_missing(owned, given):
+        raise Denied("approval_missing")
+
+
+def still_missing(owned: frozenset[Department], signatures: Iterable[Signature]) -> tuple[str, ...]:
+    """Who has yet to sign: owners by name, then `another` for the one more; empty where all have signed."""
+    given = tuple(signatures)
     signed = {signature.department for signature in given}
     people = {signature.signer for signature in given}
-    if not reviewed.owners <= signed or len(people) <= len(reviewed.owners):
-        raise Denied("approval_missing")
-    if not signed - reviewed.owners and len(reviewed.owners) < len(Department):
-        raise Denied("approval_missing")
+    missing = tuple(sorted(owned - signed))
+    enough = len(people) > len(owned) and (signed - owned or len(owned) == len(Department))
+    return missing if enough else (*missing, "another")
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A signed version and the moment from which it decides."""
+    """One line of the shelf: from when on which version decides. at: unix seconds. numbers grow from 1 without a gap."""
 
-    snapshot: Snapshot
-    at: datetime
+    number: int
+    version: str
+    at: int
 
 
-class Shelf:
-    """The versions that were signed, in the order of their activation; rolling back is another activation.
+def deciding(shelf: Sequence[Activation], now: int) -> Activation:
+    """The activation that decides at a moment: the last one whose time has come. A later line voids what was still to come.
 
-    active: the version that decides at first.
+    shelf: in the order of the numbers, never empty.
     """
+    return next((each for each in reversed(shelf) if each.at <= now), shelf[0])
 
-    def __init__(self, active: Snapshot, since: datetime) -> None:
-        self._activations: tuple[Activation, ...] = (Activation(active, since),)
 
-    def at(self, now: datetime) -> Snapshot:
-        """The version that decides at a moment."""
-        due = [each for each in self._activations if each.at <= now]
-        return (due or self._activations[:1])[-1].snapshot
-
-    def activate(
-        self,
-        snapshot: Snapshot,
-        change: ChangeSet,
-        reviewed: Review,
-        signatures: Iterable[Signature],
-        *,
-        at: datetime,
-        now: datetime,
-    ) -> None:
-        """Let a signed version decide from a moment on. Raises as `require_signed`; `policy_stale` where it was drafted on
-        a version that is no longer the last one, or for a moment in the past.
-        """
-        require_signed(change, reviewed, signatures)
-        last = self._activations[-1]
-        current = change.base == last.snapshot.version and snapshot.version == reviewed.version
-        if not current or at < now or at < last.at:
-            raise Denied("policy_stale")
-        self._activations = (*self._activations, Activation(snapshot, at))
-
-    def roll_back(self, *, now: datetime) -> Snapshot:
-        """Return to the version before the one that decides now, and drop what was still to come."""
-        past = [each for each in self._activations if each.at <= now]
-        if len(past) < 2:
-            raise Denied("policy_stale")
-        earlier = past[-2].snapshot
-        self._activations = (*past, Activation(earlier, now))
-        return earlier
+def coming(shelf: Sequence[Activation], now: int) -> Activation | None:
+    """The activation that is still to come, None where there is none."""
+    return shelf[-1] if shelf[-1].at > now else None

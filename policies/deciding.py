@@ -43,10 +43,9 @@ class Answer:
     refusing: tuple[str, ...] = ()
 
 
-def decide(snapshot: Snapshot, basis: Basis, *, now: str, region: str | None = None) -> Permit:
-    """The permit for a basis at a time (fixed-width UTC text). Raises `Denied`."""
+def decide(snapshot: Snapshot, basis: Basis, request: Request) -> Permit:
+    """The permit for a basis. request: of `request_for`. Raises `Denied`."""
     ask = basis.ask
-    request = request_for(basis, now=now, region=region)
     answered = answer(
         snapshot, request, ask.fields, consumer=ask.recipient.department, consent_fields=basis.consent_fields
     )

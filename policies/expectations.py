@@ -99,7 +99,12 @@ def entry_of(action: Action, *, denied: bool) -> str:
 
 def read(home: Path = HOME) -> tuple[Expectation, ...]:
     """Every case of a folder. Raises `CaseError`."""
-    cases = tuple(case for path in sorted(home.glob("*.toml")) for case in _file(path))
+    return parse({path.name: path.read_text(encoding="utf-8") for path in sorted(home.glob("*.toml"))})
+
+
+def parse(texts: Mapping[str, str]) -> tuple[Expectation, ...]:
+    """Every case of some files, by their names. Raises `CaseError`."""
+    cases = tuple(case for name in sorted(texts) for case in _file(name, texts[name]))
     if len({case.name for case in cases}) != len(cases):
         raise CaseError("two cases have one name")
     return cases
@@ -110,12 +115,15 @@ def failures(snapshot: Snapshot, cases: tuple[Expectation, ...]) -> tuple[str, .
     return tuple(difference for case in cases if (difference := case.difference(snapshot)))
 
 
-def _file(path: Path) -> Iterator[Expectation]:
-    document = tomllib.loads(path.read_text(encoding="utf-8"))
-    if set(document) != {"case"}:
-        raise CaseError(f"{path.name}: a file holds [[case]] tables only")
+def _file(name: str, text: str) -> Iterator[Expectation]:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as failure:
+        raise CaseError(f"{name} is not readable TOML") from failure
+    if set(document) != {"case"} or not isinstance(document["case"], list):
+        raise CaseError(f"{name}: a file holds [[case]] tables only")
     for number, table in enumerate(document["case"], 1):
-        yield _case(table, f"{path.name}, case {number}")
+        yield _case(table, f"{name}, case {number}")
 
 
 def _case(table: dict[str, Any], where: str) -> Expectation:

@@ -1,7 +1,6 @@
 """Lint: what a set of rules may not look like even though every row is well formed.
 
-Rules kept here: a finding is a sentence with the rule or exchange it is about; `error` findings stop a change, `warning`
-findings are shown. Refusals at write (`rows`) and at load (`catalogue`) come before; nothing here repairs anything.
+Rules kept here: a finding is a sentence with the rule or exchange it is about; `error` findings stop a change. Refusals at write (`rows`) and at load (`catalogue`) come before; nothing here repairs anything.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from policies.deciding import sealing
 from policies.expectations import Expectation
 from policies.snapshot import Snapshot
 
-ERROR, WARNING = "error", "warning"
+ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def _uncovered(snapshot: Snapshot, cases: tuple[Expectation, ...]) -> Iterator[F
     for rule in snapshot.rules:
         exchange = snapshot.catalogue.exchanges.get(rule.obj)
         if exchange is not None and exchange.state is ExchangeState.SERVED and rule.id not in used:
-            yield Finding(WARNING, rule.id, "no_case", "no case covers this rule")
+            yield Finding(ERROR, rule.id, "no_case", "no case covers this rule")
 
 
 def consumers_without_rule(snapshot: Snapshot) -> tuple[tuple[str, Department], ...]:

@@ -16,7 +16,10 @@ from gateway.audit.log import AuditLog
 from gateway.consent.basis import BasisFinder
 from gateway.domain.clock import Clock
 from gateway.domain.orders import Order, Release
+from gateway.domain.parties import Party
 from gateway.domain.subjects import Scope
+from gateway.errors import GatewayFault
+from gateway.flows.policy_versions import Versions
 from gateway.flows.refusals import Refusals
 from gateway.identity.authenticate import Authenticator
 from gateway.identity.token_endpoint import TokenEndpoint
@@ -61,9 +64,18 @@ class House:
     providers: Providers
     order_key: SigningKey
     issuer: str
+    embedded: frozenset[Party] = frozenset()
     embedded_may_serve_sensitive: bool = False
     cosigning: Cosigning | None = None
+    policy_versions: Versions | None = None
     bells: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    @property
+    def versions(self) -> Versions:
+        """The versions of the policy in the store. A house that was built without them has one version for ever."""
+        if self.policy_versions is None:
+            raise GatewayFault("policy_unreadable")
+        return self.policy_versions
 
     @property
     def catalogue(self) -> Catalogue:

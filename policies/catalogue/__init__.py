@@ -20,7 +20,7 @@ from gateway.domain.vocabulary import Department
 from policies.catalogue.exchange_file import read_exchange
 from policies.catalogue.reading import CatalogueError, Table
 
-__all__ = ["Catalogue", "CatalogueError", "Function", "load"]
+__all__ = ["Catalogue", "CatalogueError", "Function", "load", "parse", "read_texts"]
 
 HOME = Path(__file__).parent
 _PURPOSE = re.compile(r"P[0-9]{2}\Z")
@@ -56,18 +56,30 @@ class Catalogue:
 
 def load(home: Path = HOME) -> Catalogue:
     """The catalogue in a folder. Raises `CatalogueError` with a sentence that names the file and the place."""
+    return parse(read_texts(home))
+
+
+def read_texts(home: Path) -> dict[str, str]:
+    """The files of a catalogue folder by name, in their order. Raises `CatalogueError`."""
     paths = [home / f"{name}.toml" for name in _FILES] + sorted((home / "exchanges").glob("*.toml"))
-    _check_departments(Table.of_file(home / "departments.toml"))
-    purposes = _names(Table.of_file(home / "purposes.toml"))
+    return {path.relative_to(home).as_posix(): _read(path) for path in paths}
+
+
+def parse(texts: Mapping[str, str]) -> Catalogue:
+    """The catalogue that these files are, named as `read_texts` names them. Raises `CatalogueError`."""
+    names = [f"{name}.toml" for name in _FILES]
+    if missing := [name for name in names if name not in texts]:
+        raise CatalogueError(f"{missing[0]} is missing")
+    chapters = {name: Table.of_text(texts[f"{name}.toml"], f"{name}.toml") for name in _FILES}
+    _check_departments(chapters["departments"])
+    purposes = _names(chapters["purposes"])
     if any(not _PURPOSE.fullmatch(code) for code in purposes):
         raise CatalogueError("purposes.toml: a purpose is like P01")
-    classes = _names(Table.of_file(home / "field_classes.toml"))
-    functions = dict(_function(name, table) for name, table in Table.of_file(home / "functions.toml").entries())
-    assessments = _assessments(Table.of_file(home / "assessments.toml"))
-    exchanges = [
-        read_exchange(path, purposes=purposes, classes=classes, assessments=assessments)
-        for path in paths[len(_FILES) :]
-    ]
+    classes = _names(chapters["field_classes"])
+    functions = dict(_function(name, table) for name, table in chapters["functions"].entries())
+    assessments = _assessments(chapters["assessments"])
+    below = sorted(name for name in texts if name not in names)
+    exchanges = [_exchange(name, texts[name], purposes, classes, assessments) for name in below]
     if not exchanges:
         raise CatalogueError("exchanges: the catalogue is empty")
     _require_one_meaning(exchanges)
@@ -76,8 +88,24 @@ def load(home: Path = HOME) -> Catalogue:
         purposes=purposes,
         field_classes=classes,
         functions=functions,
-        digest=_digest(home, paths),
+        digest=_digest({name: texts[name] for name in [*names, *below]}),
     )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (UnicodeDecodeError, OSError) as failure:
+        raise CatalogueError(f"{path.name} is not readable TOML") from failure
+
+
+def _exchange(
+    name: str, text: str, purposes: dict[str, str], classes: dict[str, str], assessments: dict[str, str]
+) -> Exchange:
+    folder, _, file = name.partition("/")
+    if folder != "exchanges" or "/" in file:
+        raise CatalogueError("a catalogue holds its five files and one file an exchange in `exchanges`")
+    return read_exchange(file, text, purposes=purposes, classes=classes, assessments=assessments)
 
 
 def _names(table: Table) -> dict[str, str]:
@@ -133,10 +161,10 @@ def _require_one_meaning(exchanges: list[Exchange]) -> None:
                 raise CatalogueError(f"{exchange.id}.toml [{field.name}]: this field has another class elsewhere")
 
 
-def _digest(home: Path, paths: list[Path]) -> str:
+def _digest(texts: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
-    for path in paths:
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(home).as_posix()}\0{len(content)}\0".encode())
+    for name, text in texts.items():
+        content = text.encode("utf-8")
+        digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from gateway.domain.exchanges import Citation, Exchange, Field, GateRule
 from gateway.domain.vocabulary import (
@@ -52,16 +51,16 @@ _REACHES = ("own", "rule")
 
 
 def read_exchange(
-    path: Path, *, purposes: Mapping[str, str], classes: Mapping[str, str], assessments: Mapping[str, str]
+    name: str, text: str, *, purposes: Mapping[str, str], classes: Mapping[str, str], assessments: Mapping[str, str]
 ) -> Exchange:
     """The exchange that a file defines.
 
     purposes, classes: known codes with their Chinese names. assessments: reference of every approved assessment with
     the exchange it is for. Raises `CatalogueError` with a sentence that names the place.
     """
-    table = Table.of_file(path)
+    table = Table.of_text(text, name)
     exchange_id = table.text("id")
-    if not _ID.fullmatch(exchange_id) or path.stem != exchange_id:
+    if not _ID.fullmatch(exchange_id) or name != f"{exchange_id}.toml":
         raise table.refusal("`id` must be like X01 and be the name of the file")
     purpose = table.text("purpose")
     if purpose not in purposes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, TypeVar
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -30,12 +29,12 @@ class Table:
         self.where = where
 
     @classmethod
-    def of_file(cls, path: Path) -> Table:
-        """The root table of a UTF-8 TOML file; `CatalogueError` if it is not one."""
+    def of_text(cls, text: str, name: str) -> Table:
+        """The root table of a TOML text; `CatalogueError` if it is not one. name: the file's, for messages."""
         try:
-            return cls(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as failure:
-            raise CatalogueError(f"{path.name} is not readable TOML") from failure
+            return cls(tomllib.loads(text), name)
+        except tomllib.TOMLDecodeError as failure:
+            raise CatalogueError(f"{name} is not readable TOML") from failure
 
     def text(self, key: str, default: str | None = None) -> str:
         """A non-empty text."""

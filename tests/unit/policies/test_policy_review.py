@@ -154,7 +154,11 @@ def test_a_breach_comes_with_a_counterexample_that_casbin_allows(snapshot, name)
 
 
 def test_replay_counts_every_entry_and_names_what_is_lost():
-    log = [ASKED._replace(fld="in_programme")] * 3 + [ASKED._replace(fld="as_of")]
+    log = [
+        (ASKED._replace(fld="in_programme"), 2),
+        (ASKED._replace(fld="as_of"), 1),
+        (ASKED._replace(fld="in_programme"), 1),
+    ]
     after = build(CATALOGUE, [each for each in SNAPSHOT.rules if each.id != "X01.ed.q01"])
     found = replay.replay(SNAPSHOT, after, log)
     assert found.decisions == 4

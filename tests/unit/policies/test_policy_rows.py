@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from gateway.api.problems import sentences
 from policies import catalogue, rows
 from policies.rows import Rule, RuleError
 
@@ -68,12 +69,22 @@ def test_an_allow_row_outside_its_vocabulary_is_refused(column, changes):
 
 
 @pytest.mark.parametrize(
-    ("column", "changes"), [("obl", {"obl": "clear"}), ("code", {"code": "-"}), ("reg", {"reg": "330100"})]
+    ("column", "changes"),
+    [
+        ("obl", {"obl": "clear"}),
+        ("code", {"code": "-"}),
+        ("code", {"code": "no_such_code"}),
+        ("reg", {"reg": "330100"}),
+    ],
 )
 def test_a_deny_row_neither_grants_nor_leaves_a_region_out(column, changes):
     with pytest.raises(RuleError) as refused:
         rows.checked([dataclasses.replace(DENY, **changes)], CATALOGUE)
     assert refused.value.column == column
+
+
+def test_every_denial_code_of_a_rule_is_one_that_callers_are_told():
+    assert set(sentences()) >= rows.DENIALS
 
 
 def test_an_id_is_used_once():
