@@ -1,4 +1,4 @@
-"""Routes of wishes and rights: refusals, guardians, requests of X31, notices and words to recipients; with their strict bodies.
+"""Routes of wishes and rights: refusals, one-time links, guardians, requests of X31, notices and words to recipients; with their strict bodies.
 
 Rules kept here: as in `bodies.py`: unknown keys are refused, sizes are bounded, nothing is read before it is authenticated.
 """
@@ -14,7 +14,8 @@ from gateway.api import bodies as b
 from gateway.api.naming import Flow, Write
 from gateway.consent.notices import Method
 from gateway.domain.vocabulary import Department
-from gateway.flows import consents, notices, reviews, rights
+from gateway.flows import consent_links, consents, notices, reviews, rights
+from gateway.flows.requests import ConsentRequest
 
 DepartmentName = Literal["civil_affairs", "education", "health", "youth_league", "womens_federation"]
 
@@ -70,6 +71,19 @@ class PropagationBody(b.Strict):
     propagation: b.Reference
 
 
+class LinkBody(b.Strict):
+    """`POST /v1/consents/links`: the child, and the officer's signed offer."""
+
+    subject: b.SubjectBody
+    statement: b.Statement
+
+
+class LinkReferenceBody(b.Strict):
+    """`POST /v1/consents/links/cancel`."""
+
+    link: b.Reference
+
+
 class ShareBody(b.Strict):
     """`POST /v1/reviews/release`."""
 
@@ -79,6 +93,17 @@ class ShareBody(b.Strict):
 def share_released(raw: bytes) -> str:
     """`POST /v1/reviews/release`: the holder's task."""
     return b.parse(ShareBody, raw).review
+
+
+def link_request(raw: bytes) -> ConsentRequest:
+    """`POST /v1/consents/links`."""
+    body = b.parse(LinkBody, raw)
+    return ConsentRequest(b._one_subject(body.subject), body.statement)
+
+
+def link_reference(raw: bytes) -> str:
+    """`POST /v1/consents/links/cancel`: the caller's reference."""
+    return b.parse(LinkReferenceBody, raw).link
 
 
 def refusal_request(raw: bytes) -> consents.RefusalRequest:
@@ -126,6 +151,16 @@ def propagation_reference(raw: bytes) -> str:
 def add_routes(write: Write, read: Callable[[str, str, Flow], None]) -> None:
     """Add the routes of this file. write, read: `routes.py`'s own makers of signed POSTs and GETs."""
     write("/v1/consents/refuse", "Record a refusal", RefusalBody, consents.refuse, refusal_request, status=201)
+    write(
+        "/v1/consents/links",
+        "Make a one-time link for guardian or child",
+        LinkBody,
+        consent_links.hand_over,
+        link_request,
+        status=201,
+    )
+    read("/v1/consents/links", "One-time links of my party, and what became of them", consent_links.handed_over)
+    write("/v1/consents/links/cancel", "Take a link back", LinkReferenceBody, consent_links.cancel, link_reference)
     write(
         "/v1/guardians/revoke",
         "A guardian's authority ended",

@@ -20,7 +20,7 @@ from gateway.store.database import Reading
 SENTENCE = "依法单独登记的查询不在本页显示；如需了解，可向民政部门提出书面申请。"
 """The same on every page (DESIGN section 8): accesses that the law has recorded separately are not shown here."""
 
-_DEPARTMENTS = {
+DEPARTMENTS = {
     "civil_affairs": "民政部门",
     "education": "教育部门",
     "health": "卫生健康部门",
@@ -74,8 +74,8 @@ async def page(
 
 def _line(row: AccessRow, exchange: Exchange | None, purposes: Mapping[str, str]) -> Access:
     at = moment(row.at).astimezone(SHANGHAI)
-    requester = _DEPARTMENTS[row.requester.partition("/")[2]]
-    provider = _DEPARTMENTS.get(row.provider, row.provider)
+    requester = DEPARTMENTS[row.requester.partition("/")[2]]
+    provider = DEPARTMENTS.get(row.provider, row.provider)
     name = exchange.zh if exchange else row.exchange
     purpose = purposes.get(row.purpose, row.purpose)
     basis = "；".join(f"《{cited.law}》{cited.articles}" for cited in exchange.citations) if exchange else ""

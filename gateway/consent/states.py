@@ -1,4 +1,4 @@
-"""状态: the life of a case (requirements 1.4) and of a consent, as data. `docs/generated/` is drawn from here.
+"""状态: the life of a case (requirements 1.4), of a consent and of a one-time link, as data. `docs/generated/` is drawn from here.
 
 Rules kept here: an event that a state does not list is refused; every arrow of a case has an owner, a time limit in working
 days and a counter of X28; side exits are open in every open state; whatever is closed stays closed.
@@ -122,6 +122,16 @@ CONSENT_ARROWS: dict[str, dict[str, str]] = {
 }
 """`expired` is no stored state: it is the clock's, so that no job that did not run can prolong a consent."""
 
+LINK_START = "waiting"
+
+LINK_ARROWS: dict[str, dict[str, str]] = {
+    "waiting": {"agree": "given", "refuse": "refused", "cancel": "cancelled"},
+    "given": {},
+    "refused": {},
+    "cancelled": {},
+}
+"""A one-time link is answered once. `ended` is the clock's, as `expired` is a consent's."""
+
 
 def next_case(state: str, event: str) -> Arrow:
     """The arrow that `event` takes from `state`; its `to` is always a state ("=" is resolved).
@@ -181,5 +191,14 @@ def draw_consents() -> str:
         "",
         "`expired` is not stored: a consent stops covering at the first moment after its last month.",
         "",
+        "## 一次性链接 · A guardian's one-time link",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        f"    [*] --> {LINK_START}: hand over",
     ]
+    for state, arrows in LINK_ARROWS.items():
+        lines += [f"    {state} --> {to}: {event}" for event, to in arrows.items()]
+    lines += [f"    {state} --> [*]" for state, arrows in LINK_ARROWS.items() if not arrows]
+    lines += ["```", "", "A link that nobody answered ends with its time; that is not stored either.", ""]
     return "\n".join(lines)

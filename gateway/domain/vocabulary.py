@@ -228,6 +228,7 @@ class EntryKind(StrEnum):
     CASE_OPENED = "case.opened"
     CASE_CHANGED = "case.changed"
     APPROVAL = "approval"
+    CONSENT_ASKED = "consent.asked"
     CONSENT_GIVEN = "consent.given"
     CONSENT_REFUSED = "consent.refused"
     CONSENT_WITHDRAWN = "consent.withdrawn"

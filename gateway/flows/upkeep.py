@@ -17,6 +17,8 @@ from gateway.flows.account import Account
 from gateway.flows.evaluation_quota import forget_counts
 from gateway.flows.house import House
 from gateway.flows.reviews import alarm_overdue
+from gateway.store.basis import micros
+from gateway.store.consent_links import wipe_ended_offers
 from gateway.store.database import Writing
 from gateway.store.exchanges import Delivery, finish, forget_expired, overdue
 from gateway.store.proof_claims import forget_claims
@@ -42,6 +44,7 @@ async def upkeep(house: House) -> None:
     now = int(house.clock.now().timestamp())
     async with house.database.write() as writing:
         await forget_claims(writing, now=now)
+        await wipe_ended_offers(writing, micros(house.clock.now()))
         await forget_expired(writing, now)
         await forget_counts(writing, house.clock.now())
 

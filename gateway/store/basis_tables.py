@@ -95,6 +95,30 @@ consents = Table(
     sqlite_with_rowid=False,
 )
 
+# A one-time link by which guardian or child answers (`consent/links.py`). The code itself is nowhere: who reads this table cannot answer.
+# `statement` is the officer's signed offer, kept until it is answered or its time is over.
+consent_links = Table(
+    "consent_links",
+    metadata,
+    Column("code_digest", String(64), primary_key=True),
+    Column("link_id", String(32), nullable=False, unique=True),
+    Column("child", LargeBinary(32), nullable=False),
+    Column("exchange", String(8), nullable=False),
+    Column("party", String(64), nullable=False),
+    Column("client", String(64), nullable=False),
+    Column("officer", String(32), nullable=False),
+    Column("function", String(32), nullable=False),
+    Column("statement", Text, nullable=False),
+    Column("statement_digest", String(64), nullable=False, unique=True),
+    Column("opened", BigInteger, nullable=False),
+    Column("ends", BigInteger, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("answered", BigInteger),
+    Column("consent", String(32), nullable=False),
+    Index("ix_consent_links_party", "party", "opened"),
+    sqlite_with_rowid=False,
+)
+
 consent_refusals = Table(
     "consent_refusals",
     metadata,

@@ -1,0 +1,327 @@
+"""A guardian's one-time link, from the officer's signed offer to the recorded answer, over the real application."""
+
+import asyncio
+import hashlib
+import re
+import time
+from datetime import timedelta
+
+import pytest
+
+from gateway.client import statements
+from gateway.domain.canonical import canonical
+from gateway.flows.upkeep import upkeep
+from gateway.store.registry_changes import reset_switch, throw_switch
+from tests.contract.api_house import REPORT, WARNING, X05_FIELDS, api_house, month_end, month_end_today, refused
+
+pytestmark = pytest.mark.anyio
+
+SAME_SITE = {"sec-fetch-site": "same-origin"}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("house")
+
+
+@pytest.fixture(scope="module")
+async def whole(folder):
+    async with api_house(folder) as made:
+        yield made
+
+
+@pytest.fixture
+def walls(whole):
+    whole.settle()
+    return whole
+
+
+@pytest.fixture
+def school(walls):
+    return walls.caller("sc", "T0417", "school_psychologist")
+
+
+def offer(caller, child, **changes):
+    """An officer's signed offer of X05, without anything that the answer brings."""
+    now = int(time.time())
+    artefact = {
+        "exchange": "X05",
+        "purpose": "P01",
+        "recipients": ["civil_affairs"],
+        "fields": sorted(X05_FIELDS),
+        "age_band": "8-13",
+        "grantor": "guardian",
+        "relation": "51",
+        "guardian": f"g-{child[-6:-1]}",
+        "method": "link_page",
+        "ends": month_end(month_end_today(), 6).isoformat(),
+        "notice_version": "2026-1",
+    } | changes
+    return statements.consent_statement(
+        caller.person, caller.party, caller.body.people[caller.person], artefact=artefact, now=now
+    )
+
+
+async def link(caller, child, **changes):
+    body = {"subject": {"pseudonym": caller.pseudonym(child)}, "statement": offer(caller, child, **changes)}
+    return await caller.post("/v1/consents/links", body)
+
+
+async def handed_over(caller, child, **changes):
+    made = await link(caller, child, **changes)
+    assert made.status_code == 201, made.text
+    return made.json()
+
+
+async def send(walls, path, **form):
+    return await walls.http.post(path, data=form, headers=SAME_SITE)
+
+
+async def read(walls, code):
+    return await send(walls, "/guardian/", code=code)
+
+
+def digest_in(page):
+    return re.search(r'name="notice" value="([0-9a-f]{64})"', page.text)[1]
+
+
+async def answered(walls, code, answer, view="granted"):
+    notice = digest_in(await read(walls, code))
+    return await send(walls, "/guardian/answer", code=code, notice=notice, view=view, answer=answer)
+
+
+async def test_a_guardian_agrees_on_the_page_and_the_school_may_send(walls, school):
+    child, ca = walls.child(), walls.caller("ca")
+    refused(await school.post("/v1/send-permits", school.wish(child, ca)), 403, "consent_none")
+    made = await handed_over(school, child)
+    assert made["address"] == f"http://127.0.0.1:8440/guardian/#{made['code']}"
+    page = await read(walls, made["code"])
+    assert page.status_code == 200
+    for words in ("心理异常预警线索", "风险等级", "学校联系人电话", "民政部门", "您可以不同意", "随时"):
+        assert words in page.text
+    done = await answered(walls, made["code"], "agree")
+    assert done.status_code == 200 and "已经记录：同意" in done.text
+    assert await school.delivered(child, ca, WARNING)
+    (known,) = [
+        each for each in (await school.get("/v1/consents/links")).json()["links"] if each["link"] == made["link"]
+    ]
+    assert known["state"] == "given"
+    await school.withdraw(known["consent"])
+    refused(await school.post("/v1/send-permits", school.wish(child, ca)), 403, "consent_withdrawn")
+
+
+async def test_the_entry_holds_the_signed_offer_and_the_evidence_that_the_consent_names(walls, school):
+    child = walls.child()
+    made = await handed_over(school, child)
+    page = await read(walls, made["code"])
+    await answered(walls, made["code"], "agree")
+    (asked, _), (given, opened) = (await walls.history(child))[-2:]
+    detail = opened["facts"]
+    assert (asked["kind"], given["kind"], given["outcome"]) == ("consent.asked", "consent.given", "done")
+    evidence = detail["answer"]
+    assert evidence["offer"] == hashlib.sha256(detail["statement"].encode()).hexdigest()
+    assert evidence["notice"] == digest_in(page)
+    assert (evidence["answer"], evidence["child_grant"]) == ("agree", "granted")
+    async with walls.house.database.read() as reading:
+        rows = await reading.connection.exec_driver_sql(
+            "SELECT evidence_digest, method FROM consents WHERE consent_id = ?", (detail["consent"],)
+        )
+        assert rows.one() == (hashlib.sha256(canonical(evidence)).hexdigest(), "link_page")
+
+
+async def test_a_refusal_on_the_page_is_respected_for_90_days(walls, school):
+    child = walls.child()
+    made = await handed_over(school, child)
+    done = await answered(walls, made["code"], "refuse", view="")
+    assert "已经记录：不同意" in done.text
+    refused(await link(school, child), 403, "consent_asked_again")
+    refused(await school.post("/v1/send-permits", school.wish(child, walls.caller("ca"))), 403, "consent_none")
+
+
+async def test_an_answer_counts_once(walls, school):
+    child = walls.child()
+    made = await handed_over(school, child)
+    notice = digest_in(await read(walls, made["code"]))
+    form = {"code": made["code"], "notice": notice, "view": "granted", "answer": "agree"}
+    answers = await asyncio.gather(*(send(walls, "/guardian/answer", **form) for _ in range(4)))
+    assert sorted(each.status_code for each in answers) == [200, 410, 410, 410]
+    again = await send(walls, "/guardian/answer", **form | {"answer": "refuse"})
+    assert again.status_code == 410 and "已经用过了" in again.text
+    assert (await read(walls, made["code"])).status_code == 410
+    kinds = [skeleton["kind"] for skeleton, _ in await walls.history(child)]
+    assert kinds.count("consent.given") == 1 and "consent.refused" not in kinds
+
+
+async def test_one_signed_offer_makes_one_link(walls, school):
+    child = walls.child()
+    body = {"subject": {"pseudonym": school.pseudonym(child)}, "statement": offer(school, child)}
+    assert (await school.post("/v1/consents/links", body)).status_code == 201
+    refused(await school.post("/v1/consents/links", body), 409, "consent_replayed")
+
+
+async def test_a_link_ends_after_three_days_and_its_offer_is_wiped(walls, school):
+    child = walls.child()
+    made = await handed_over(school, child)
+    walls.clock.ahead = timedelta(days=3)
+    late = await read(walls, made["code"])
+    assert late.status_code == 410 and "已经过期" in late.text
+    await upkeep(walls.house)
+    digest = hashlib.sha256(made["code"].replace("-", "").encode()).hexdigest()
+    async with walls.house.database.read() as reading:
+        rows = await reading.connection.exec_driver_sql(
+            "SELECT state, statement FROM consent_links WHERE code_digest = ?", (digest,)
+        )
+        assert rows.one() == ("waiting", "")
+
+
+async def test_a_link_that_was_taken_back_opens_nothing(walls, school):
+    child = walls.child()
+    made = await handed_over(school, child)
+    stranger = walls.caller("ed", "J0201", "case_worker")
+    refused(await stranger.post("/v1/consents/links/cancel", {"link": made["link"]}), 409, "link_state")
+    back = await school.post("/v1/consents/links/cancel", {"link": made["link"]})
+    assert back.json()["state"] == "cancelled"
+    page = await read(walls, made["code"])
+    assert page.status_code == 410 and "收回" in page.text
+    refused(await school.post("/v1/consents/links/cancel", {"link": made["link"]}), 409, "link_state")
+
+
+async def test_a_wrong_code_opens_nothing_and_trying_is_slowed(walls, school):
+    for code in ("", "abcd", "a" * 26, "ABCD-EFGH " * 3, "〇" * 26, "a" * 70_000):
+        assert (await read(walls, code)).status_code in (404, 422), code[:9]
+    tries = [await read(walls, "b" * 26) for _ in range(130)]
+    assert {each.status_code for each in tries} == {404, 429}
+    assert tries[-1].status_code == 429
+
+
+async def test_the_code_may_be_typed_with_capitals_spaces_and_full_width_letters(walls, school):
+    made = await handed_over(school, walls.child())
+    plain = made["code"].replace("-", "")
+    wide = "".join(chr(ord(letter) + 0xFEE0) for letter in plain.upper())
+    for typed in (plain, plain.upper(), f"  {plain[:9]} {plain[9:]}\u3000", wide):
+        assert (await read(walls, typed)).status_code == 200, typed
+
+
+async def test_from_eight_the_childs_view_has_to_be_chosen_before_agreeing(walls, school):
+    made = await handed_over(school, walls.child())
+    page = await answered(walls, made["code"], "agree", view="")
+    assert page.status_code == 422 and "请先选择孩子自己的意见" in page.text
+    page = await answered(walls, made["code"], "agree", view="not_asked")
+    assert page.status_code == 422
+    page = await send(walls, "/guardian/answer", code=made["code"], notice="", view="granted")
+    assert page.status_code == 422 and "请选择“同意”或者“不同意”" in page.text
+    assert (await answered(walls, made["code"], "agree")).status_code == 200
+
+
+async def test_a_childs_objection_holds_the_consent_for_a_human(walls, school):
+    child = walls.child()
+    made = await handed_over(school, child)
+    page = await answered(walls, made["code"], "agree", view="objects")
+    assert "暂不共享" in page.text
+    refused(await school.post("/v1/send-permits", school.wish(child, walls.caller("ca"))), 403, "child_objects")
+    reviews = (await school.get("/v1/reviews")).json()["reviews"]
+    assert any(review["kind"] == "objection" for review in reviews)
+
+
+async def test_a_guardians_page_never_gives_the_own_consent_of_a_child_of_fourteen(walls, school):
+    child, ca = walls.child(), walls.caller("ca")
+    made = await handed_over(school, child, age_band="14-15")
+    page = await read(walls, made["code"])
+    assert 'value="granted"' not in page.text
+    assert (await answered(walls, made["code"], "agree", view="granted")).status_code == 422
+    assert (await answered(walls, made["code"], "agree", view="not_asked")).status_code == 200
+    refused(await school.post("/v1/send-permits", school.wish(child, ca)), 403, "child_consent_missing")
+    own = await handed_over(school, child, age_band="14-15", grantor="child", guardian="", relation="01")
+    page = await read(walls, own["code"])
+    assert "你同意共享这些信息吗" in page.text and "您" not in re.sub(r"(?s)<footer>.*", "", page.text)
+    assert (await answered(walls, own["code"], "agree", view="")).status_code == 200
+    assert await school.delivered(child, ca, WARNING)
+
+
+async def test_an_offer_that_the_law_would_not_take_makes_no_link(walls, school):
+    child = walls.child()
+    refused(await link(school, child, grantor="civil_affairs_guardian"), 403, "guardian_two_approvers")
+    refused(await link(school, child, recipients=["health"]), 403, "consent_scope")
+    refused(await link(school, child, ends="2026-12-30"), 403, "consent_term")
+    refused(await link(school, child, fields=["*"]), 403, "consent_wildcard")
+    refused(await link(school, child, method="in_person"), 422, "consent_form")
+    refused(await link(school, child, given=int(time.time())), 422, "consent_form")
+    refused(await link(school, child, grantor="child", guardian=""), 403, "grantor_age")
+    other = walls.caller("ed", "J0201", "case_worker")
+    body = {"subject": {"pseudonym": school.pseudonym(child)}, "statement": offer(other, child)}
+    refused(await school.post("/v1/consents/links", body), 403, "consent_recorder")
+
+
+async def test_an_offer_is_no_consent(walls, school):
+    child = walls.child()
+    body = {"subject": {"pseudonym": school.pseudonym(child)}, "statement": offer(school, child)}
+    refused(await school.post("/v1/consents", body), 422, "consent_form")
+
+
+async def test_words_that_changed_since_they_were_shown_are_read_again(walls, school):
+    made = await handed_over(school, walls.child())
+    form = {"code": made["code"], "view": "granted", "answer": "agree"}
+    page = await send(walls, "/guardian/answer", **form, notice="0" * 64)
+    assert page.status_code == 422 and "请重新看一遍" in page.text
+    assert (await answered(walls, made["code"], "agree")).status_code == 200
+
+
+async def test_a_stopped_client_or_a_revoked_guardian_ends_its_links(walls, school):
+    child, ca = walls.child(), walls.caller("ca", "M0101", "case_worker")
+    made = await handed_over(school, child)
+    client = "sc-system"
+    await walls.change(lambda writing: throw_switch(writing, "client", client, by="operator", now=0))
+    walls.house.registry.forget()
+    assert (await read(walls, made["code"])).status_code == 401
+    await walls.change(lambda writing: reset_switch(writing, "client", client))
+    walls.house.registry.forget()
+    revoked = {"subject": {"pseudonym": ca.pseudonym(child)}, "guardian": f"g-{child[-6:-1]}"}
+    assert (await ca.post("/v1/guardians/revoke", revoked)).status_code == 201
+    page = await answered(walls, made["code"], "agree")
+    assert page.status_code == 403 and "请联系" in page.text
+    refused(await link(school, child), 403, "guardian_revoked")
+    (denied, _) = (await walls.history(child))[-2]
+    assert (denied["kind"], denied["outcome"], denied["code"]) == ("consent.given", "denied", "guardian_revoked")
+
+
+async def test_the_code_stands_in_no_file_of_the_gateway_and_in_no_entry(walls, school, folder):
+    child = walls.child()
+    made = await handed_over(school, child)
+    await answered(walls, made["code"], "agree")
+    plain = made["code"].replace("-", "")
+    files = [each for each in (folder / "gateway").rglob("*") if each.is_file()]
+    assert any(each.suffix == ".sqlite3" for each in files)
+    for text in (made["code"], plain, plain.upper()):
+        assert not [each.name for each in files if text.encode() in each.read_bytes()]
+        assert text not in str(await walls.history(child))
+
+
+async def test_every_answer_of_the_page_is_fenced_and_nothing_of_it_is_kept(walls, school):
+    made = await handed_over(school, walls.child())
+    pages = [await walls.http.get("/guardian/"), await read(walls, made["code"]), await read(walls, "c" * 26)]
+    for page in pages:
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "'unsafe" not in policy
+        assert page.headers["cache-control"] == "no-store" and "set-cookie" not in page.headers
+        assert page.headers["referrer-policy"] == "no-referrer"
+        assert not re.search(r"(?i)(src|href)=\"(?!/guardian/|data:,|#)", page.text)
+        assert "style=" not in page.text and "<style" not in page.text
+    other_site = await walls.http.post(
+        "/guardian/", data={"code": made["code"]}, headers={"sec-fetch-site": "cross-site"}
+    )
+    assert other_site.status_code == 422
+    moved = await walls.http.get("/guardian")
+    assert (moved.status_code, moved.headers["location"]) == (307, "/guardian/")
+
+
+async def test_a_protective_report_is_untouched_by_a_refusal(walls, school):
+    child, ca = walls.child(), walls.caller("ca")
+    made = await handed_over(school, child)
+    await answered(walls, made["code"], "refuse", view="")
+    reporter = walls.caller("sc", "T0500", "reporter")
+    assert await reporter.delivered(child, ca, REPORT, exchange="X20", purpose="P07", door="protective")
