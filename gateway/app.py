@@ -36,6 +36,9 @@ from gateway.console.mount import mount
 from gateway.domain.clock import SystemClock
 from gateway.errors import GatewayError, GatewayFault
 from gateway.flows.house import House
+from gateway.flows.own_scope import settle_own_scope
+from gateway.flows.policy_changes import catch_up, keep_asked
+from gateway.flows.policy_versions import open_versions
 from gateway.flows.refusals import Refusals
 from gateway.flows.registration import read_party, unbase64
 from gateway.flows.upkeep import roll_up, upkeep
@@ -56,9 +59,11 @@ from keys.sealing_keys import sealing_key
 from keys.selftest import run as run_selftest
 from keys.signing import SigningKey
 from keys.solitude import present
-from policies.book import PolicyBook
+from policies.book import HOME as POLICIES
+from policies.sources import read_folder
 
 UPKEEP_SECONDS = 5.0
+POLICY_SECONDS = 0.5
 WITNESS_SECONDS = 2.0
 SIGNING_KEYS = ("token", "order", "log")
 
@@ -151,6 +156,8 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
         await audit.start()
         stack.push_async_callback(audit.close)
         await settle_erasures(audit)
+        ring = KeyRing.open(settings.data / "keys", root)
+        await settle_own_scope(database, ring, now=int(clock.now().timestamp()))
         cosigning = None
         if settings.witness_policy is not None:
             web = HttpWitnessWeb()
@@ -162,6 +169,14 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
         stack.push_async_callback(edges.close)
         authenticator = Authenticator(
             issuer=settings.issuer, registry=registry, clock=clock, token_key=signing_key(settings, root, "token")
+        )
+        versions, book = await open_versions(
+            database,
+            registry,
+            audit,
+            clock=clock,
+            secret=hmac.digest(_wrapped(settings, root, "source"), b"runxin/policy-activations", "sha256"),
+            seed=lambda: read_folder(settings.policies or POLICIES),
         )
         yield House(
             clock=clock,
@@ -176,8 +191,9 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
                 clock=clock,
             ),
             refusals=Refusals(key=_wrapped(settings, root, "source")),
-            ring=KeyRing.open(settings.data / "keys", root),
-            book=PolicyBook.open(settings.policies, clock=clock) if settings.policies else PolicyBook.open(clock=clock),
+            ring=ring,
+            book=book,
+            policy_versions=versions,
             basis=BasisFinder(clock),
             log=audit,
             providers=edges,
@@ -186,6 +202,20 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
             embedded_may_serve_sensitive=settings.embedded_may_serve_sensitive,
             cosigning=cosigning,
         )
+
+
+@contextlib.asynccontextmanager
+async def with_embedded(settings: Settings, house: House) -> AsyncIterator[House]:
+    """The house with the adapters that the settings embed, at work. Raises `GatewayFault` where one cannot be assembled."""
+    if not settings.embedded:
+        yield house
+        return
+    # Only here: it loads every protocol that any department speaks.
+    from adapters.embedded import EmbeddedAdapters
+
+    adapters = EmbeddedAdapters.open(settings.embedded, house.providers, settings.order_timeout)
+    async with adapters.working():
+        yield replace(house, providers=adapters, embedded=adapters.parties)
 
 
 def _escrow(settings: Settings) -> tuple[Escrow, Escrow] | None:
@@ -222,7 +252,7 @@ def build(settings: Settings) -> FastAPI:
         if not settings.demo and settings.protective_escrow is None:
             # Better no start than a protective report whose history one department alone could open.
             raise GatewayFault("escrow_missing")
-        async with opened(settings) as house:
+        async with opened(settings) as rooms, with_embedded(settings, rooms) as house:
             if house.cosigning is not None:
                 # Nothing is signed before the witnesses have said what they saw; those that do not answer stop nobody.
                 await house.cosigning.hold_head()
@@ -230,7 +260,10 @@ def build(settings: Settings) -> FastAPI:
             app.state.patience = Patience()
             app.state.console_secret = console_secret(settings)
             closing = asyncio.Event()
-            keepers = [asyncio.create_task(_each(UPKEEP_SECONDS, closing, lambda: _keep_up(house)))]
+            keepers = [
+                asyncio.create_task(_each(UPKEEP_SECONDS, closing, lambda: _keep_up(house))),
+                asyncio.create_task(_each(POLICY_SECONDS, closing, lambda: _follow_policy(house))),
+            ]
             if house.cosigning is not None:
                 # Beside the rest: a witness that hangs must not keep envelopes from being destroyed in time.
                 keepers.append(asyncio.create_task(_each(WITNESS_SECONDS, closing, house.cosigning.collect)))
@@ -288,6 +321,13 @@ async def _keep_up(house: House) -> None:
     """Roll-ups, expired envelopes, spent proofs: small work beside the requests."""
     await roll_up(house)
     await upkeep(house)
+    await keep_asked(house)
+
+
+async def _follow_policy(house: House) -> None:
+    """Let the version decide that the store says: one read of one number, where nothing has changed."""
+    if await catch_up(house):
+        log.info("policy", version=house.book.version)
 
 
 async def _each(seconds: float, closing: asyncio.Event, work: Callable[[], Awaitable[object]]) -> None:
