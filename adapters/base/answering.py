@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from adapters.base.mapping import LocalMapping
 from adapters.base.source import Description, Enrolment, Evaluate, Health, Inbound, Progress, Record, Register, Wanted
@@ -148,14 +149,8 @@ class DepartmentSource:
     def _hold_against(self, asserted: AgeBand, shown: Mapping[str, Record]) -> None:
         """Refuse where a register's birth date lies in another band; a record without one contradicts nothing."""
         today = self._clock.now().astimezone(SHANGHAI).date()
-        for record in shown.values():
-            born = record.born
-            if born is None:
-                continue
-            years = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
-            low, high = map(int, asserted.split("-"))
-            if not low <= years <= high:
-                raise Denied("age_band_contradicted")
+        if any(contradicts(asserted, record.born, today) for record in shown.values() if record.born is not None):
+            raise Denied("age_band_contradicted")
 
     def _reducer(self, order: Order, exchange: Exchange) -> Reducer:
         today = self._clock.now().astimezone(SHANGHAI).date()
@@ -233,3 +228,13 @@ class DepartmentSource:
         except ProviderFault as fault:
             return Health(ok=False, code=fault.code)
         return Health(ok=True)
+
+
+def contradicts(asserted: AgeBand, born: date, today: date) -> bool:
+    """Whether a birth date lies in another band than the asserted one. A band changes with the month: in the month of a birthday on
+    which it changes both the running band and, before the day, the coming one are true (docs/adr/0006).
+    """
+    low, high = map(int, asserted.split("-"))
+    years = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+    by_month_end = today.year - born.year - (today.month < born.month)
+    return by_month_end < low or years > high

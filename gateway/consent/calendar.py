@@ -14,6 +14,7 @@ from datetime import date, datetime, time, timedelta
 from importlib import resources
 
 from gateway.domain.clock import SHANGHAI
+from gateway.domain.vocabulary import AgeBand
 
 CONSENT_MONTHS = 12
 
@@ -92,6 +93,17 @@ def latest_end(given: date, threshold: tuple[int, int] | None = None) -> date:
     if threshold:
         months = min(months, threshold[0] * 12 + threshold[1] - 2)
     return month_end(months // 12, months % 12 + 1)
+
+
+def band_of_month(day: date, born: tuple[int, int]) -> AgeBand | None:
+    """The band that a department asserts on `day` for a child born in (year, month): the one that holds on the last day of the
+    running month, None from the month of the 18th birthday on. Like `latest_end` computed by the department.
+
+    Were a band to change on the birthday itself, a consent to the older band given early in that month would tell the day almost
+    exactly. So it changes with the month, upwards, which only ever asks for more consents.
+    """
+    age = day.year - born[0] - (day.month < born[1])
+    return next((band for band in AgeBand if age <= int(band.partition("-")[2])), None)
 
 
 def _a_year_after(day: date) -> date:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from gateway.consent import uses
-from gateway.consent.calendar import latest_end
+from gateway.consent.calendar import band_of_month, latest_end
 from gateway.consent.doors import REASONS
 from gateway.domain.basis import Basis
 from gateway.domain.clock import SHANGHAI
@@ -49,9 +49,15 @@ class Life:
         """Full years on a day (民法典 200-205: from the birthday on)."""
         return day.year - self.born.year - ((day.month, day.day) < (self.born.month, self.born.day))
 
+    def band(self, day: date) -> AgeBand | None:
+        """What the department asserts, None where the child is grown up by the end of the month."""
+        return band_of_month(day, (self.born.year, self.born.month))
+
     def threshold(self, day: date) -> int:
-        """The age at which the present band ends."""
-        return next(years for years in THRESHOLDS if years > self.age(day))
+        """The age at which the band asserted on this day ends."""
+        band = self.band(day)
+        assert band is not None
+        return next(years for years, name in BANDS.items() if name == band)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ class Year:
         for moment in sorted(moments):
             self.world.clock.moment = moment
             life = self.dice.choice(self.lives)
-            if life.age(moment.date()) < 18:
+            if life.band(moment.date()) is not None:
                 await self.something(life)
 
     async def something(self, life: Life) -> None:
@@ -119,7 +125,7 @@ class Year:
         said: dict[str, object] = {
             "age_band": BANDS[threshold],
             "ends": ends.isoformat(),
-            "child_grant": "granted" if own and life.age(today) >= 8 else "not_asked",
+            "child_grant": "granted" if own and threshold > 8 else "not_asked",
             "fields": ["a", "b"] if self.dice.random() < 0.8 else ["a"],
         }
         if threshold == 14 and not own:
@@ -138,7 +144,7 @@ class Year:
     async def open_and_approve(self, life: Life) -> None:
         """Civil affairs opens a case; an approver signs for some days."""
         today = self.now.date()
-        band = AgeBand(BANDS[life.threshold(today)]) if self.dice.random() < 0.5 else None
+        band = life.band(today) if self.dice.random() < 0.5 else None
         case_id = await self.world.open_case(CARE, life.child, exchanges=("X02", "X05"), band=band)
         life.cases.append({"id": case_id, "at": self.now, "closed": None})
         if self.dice.random() < 0.85:

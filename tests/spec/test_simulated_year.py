@@ -6,17 +6,21 @@ itself, so that the month's end is that day's neighbour by law and not by a leak
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from gateway.consent.book import definition
+from gateway.consent.calendar import band_of_month, latest_end, month_end
 from gateway.consent.doors import Limits
 from gateway.domain.clock import SHANGHAI
 from gateway.store.basis import micros, moment
@@ -24,7 +28,7 @@ from gateway.store.basis_tables import consents
 from gateway.store.database import Database
 from tests.controls.test_no_birth_date import traces
 from tests.spec.simulated_year import BANDS, FIRST, THRESHOLDS, Life, Released, Year, lives
-from tests.unit.consent.basis_world import World
+from tests.unit.consent.basis_world import X02, X05, X20, World, statements_so_far
 
 pytestmark = pytest.mark.anyio
 Z99 = 2.326
@@ -101,7 +105,7 @@ def judged(year: Year) -> dict[str, int]:
 
 
 def files_of(folder: Path) -> bytes:
-    return b"\0".join(path.read_bytes() for path in sorted(folder.glob("basis.db*")))
+    return b"\0".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 # Every window of the files that has the shape of a trace, in one pass: looking for each birthday alone would take hours.
@@ -120,11 +124,40 @@ _SHAPES = (
 _HAPPENED = frozenset(FIRST.date() + timedelta(days=number) for number in range(-5, 440))
 
 
-def found_in(stored: bytes, born: Iterable[date], happened: frozenset[date] = frozenset()) -> list[date]:
-    """Birthdays, or the days on which a band changes, that stand anywhere in the store's bytes."""
+def found_in(
+    stored: bytes, born: Iterable[date], happened: frozenset[date] = frozenset(), digests: bytes = b""
+) -> list[date]:
+    """Birthdays, or the days on which a band changes, that stand anywhere in the store's bytes.
+
+    digests: known hex digests, joined. So many of them hold some birthday's eight digits by chance; such a place is none where all
+    sixteen characters around the digits stand in one of them.
+    """
     windows = {match[1] for shape in _SHAPES for match in re.finditer(shape, stored, re.DOTALL)}
     windows -= {trace for day in happened for trace in traces(day)[:6]}
-    return [day for day in born if not windows.isdisjoint(traces(day))]
+    return [
+        day
+        for day in born
+        if any(not _by_chance(stored, trace, digests) for trace in windows.intersection(traces(day)))
+    ]
+
+
+def _by_chance(stored: bytes, trace: bytes, digests: bytes) -> bool:
+    if not re.fullmatch(rb"\d{8}", trace):
+        return False
+    return all(
+        any(
+            len(piece := stored[start : start + 16]) == 16 and piece in digests
+            for start in range(max(0, at - 8), at + 1)
+        )
+        for at in (match.start() for match in re.finditer(b"(?=%s)" % trace, stored))
+    )
+
+
+def known_digests() -> bytes:
+    """The digests that the year's signed statements and definitions must have left, computed from what was said."""
+    spoken = (f"{kind}.{number}.sig" for kind in ("consent", "approval") for number in range(statements_so_far()))
+    made = [hashlib.sha256(text.encode()).hexdigest() for text in spoken]
+    return "|".join([*made, *(definition(exchange) for exchange in (X02, X05, X20))]).encode()
 
 
 def tied(folder: Path, year: Year, shift: int = 0) -> int:
@@ -153,35 +186,113 @@ def test_the_search_finds_every_form_of_a_date() -> None:
     day = date(2012, 6, 20)
     for trace in traces(day):
         assert found_in(b"\x07abc" + trace + b"xyz\x01", [day, date(2012, 6, 21)]) == [day]
+    digest = b"0a1b2c3d4e5f20120620" + b"9" * 44
+    assert found_in(b"\x07" + digest, [day], digests=digest) == []
+    assert found_in(b"\x07" + digest, [day]) == [day]
+    assert found_in(b"\x07" + digest + b"\x0720120620", [day], digests=digest) == [day]
+    assert found_in(b"20120620" + digest[:12], [day], digests=digest) == [day]
 
 
-def guesses(folder: Path, year: Year) -> tuple[int, int, float]:
-    """(right, tried, what band and month alone give): the best guess of the month of birth from every consent row of a child.
+Told = dict[int, list[tuple[str, date, date]]]
+"""Child's number -> (band, day given, last day covered) of each consent row."""
 
-    A consent that ends before its twelve months says: the month after is the threshold month. That is what the law makes
-    of it and what the design concedes; the day within the month is what may not be learnt.
-    """
+
+def told_by(folder: Path, year: Year) -> Told:
+    """What a thief of the store learns of each child's consents."""
     rows = sqlite3.connect(folder / "basis.db").execute("SELECT child, age_band, given, ends FROM consents").fetchall()
-    by_child: dict[bytes, list[tuple[str, int, int]]] = defaultdict(list)
+    numbers = {life.child.key: life.number for life in year.lives}
+    found: Told = defaultdict(list)
     for key, band, given, ends in rows:
-        by_child[key].append((band, given, ends))
-    right = tried = 0
-    chance = 0.0
-    for life in year.lives:
-        told = by_child.get(life.child.key)
-        if not told:
+        until = moment(ends).astimezone(SHANGHAI) - timedelta(microseconds=1)
+        found[numbers[key]].append((band, moment(given).astimezone(SHANGHAI).date(), until.date()))
+    return found
+
+
+def possible(told: list[tuple[str, date, date]], *, days: bool) -> tuple[date, date]:
+    """First and last birthday that a child's consents leave possible.
+
+    days: the attacker takes every date to the day, believing that bands change on birthdays; without, only band and month of each
+    consent count, which the design concedes. A consent that ends before its twelve months says that the month after is the
+    threshold month.
+    """
+    first, last = date(1900, 1, 1), date(2100, 1, 1)
+    for band, given, until in told:
+        low, high = map(int, band.split("-"))
+        end_of_month = month_end(given.year, given.month)
+        youngest, oldest = (given, given) if days else (end_of_month, end_of_month)
+        last = min(last, _years_before(youngest, low))
+        first = max(first, _years_before(oldest, high + 1) + timedelta(days=1))
+        if until < latest_end(given):
+            threshold = until + timedelta(days=1)
+            exact = days and threshold.day != 1
+            born = threshold.replace(year=threshold.year - high - 1)
+            first = max(first, born)
+            last = min(last, born if exact else month_end(born.year, born.month))
+    return first, last
+
+
+def _years_before(day: date, years: int) -> date:
+    try:
+        return day.replace(year=day.year - years)
+    except ValueError:
+        return day.replace(year=day.year - years, day=28)
+
+
+@dataclass
+class Guessed:
+    """right of tried; expected, variance: what band and months alone give."""
+
+    right: int = 0
+    tried: int = 0
+    expected: float = 0.0
+    variance: float = 0.0
+
+    def add(self, right: bool, chance: float) -> None:
+        self.right += right
+        self.tried += 1
+        self.expected += chance
+        self.variance += chance * (1 - chance)
+
+    def told(self, name: str) -> str:
+        bound, chance = upper(self.right, self.tried), self.expected / max(1, self.tried)
+        return (
+            f"birthdays, {name}: {self.right} of {self.tried} guessed right, 99 % upper bound {bound:.4f}; "
+            f"band and month alone {chance:.4f}"
+        )
+
+    @property
+    def better(self) -> bool:
+        """Whether it is more than chance would give in 99 of 100 years."""
+        return self.right > self.expected + Z99 * math.sqrt(self.variance)
+
+
+def guesses(lives_: list[Life], told: Told, dice: random.Random) -> tuple[Guessed, Guessed]:
+    """The best guess of every whole birthday from every date of every consent: (all children, those of whom the days of their
+    consents seem to say more than band and month).
+    """
+    everybody, narrowed = Guessed(), Guessed()
+    for life in lives_:
+        if life.number not in told:
             continue
-        tried += 1
-        # The attacker takes the day of month on which most consents were given or end, of all that the store has.
-        days = [moment(value).astimezone(SHANGHAI).day for _, given, ends in told for value in (given, ends)]
-        guess = max(set(days), key=lambda day: (days.count(day), day))
-        right += guess == life.born.day
-        chance += 1 / 30.4
-    return right, tried, chance / max(1, tried)
+        coarse = possible(told[life.number], days=False)
+        fine = possible(told[life.number], days=True)
+        if fine[0] > fine[1]:  # what it believes contradicts itself: it falls back to the months
+            fine = coarse
+        fine = max(fine[0], coarse[0]), min(fine[1], coarse[1])
+        if fine[0] > fine[1]:
+            fine = coarse
+        guess = fine[0] + timedelta(days=dice.randrange((fine[1] - fine[0]).days + 1))
+        chance = 1 / ((coarse[1] - coarse[0]).days + 1)
+        everybody.add(guess == life.born, chance)
+        if coarse[1] - coarse[0] < timedelta(days=31) and fine != coarse:
+            narrowed.add(guess == life.born, chance)
+    return everybody, narrowed
 
 
 def upper(right: int, tried: int) -> float:
     """One-sided 99 % upper bound of a share (Wilson)."""
+    if not tried:
+        return 1.0
     share, z = right / tried, Z99
     middle = share + z * z / (2 * tried)
     wide = z * math.sqrt(share * (1 - share) / tried + z * z / (4 * tried * tried))
@@ -227,20 +338,24 @@ async def hold(folder: Path, children: int, acts: int) -> None:
     assert wanted | {"approval_missing", "approval_expired", "reason_missing"} <= set(year.refused)
     require_months_only(folder)
     born = [life.born for life in year.lives if life.consents]
-    assert found_in(files_of(folder), born, _HAPPENED) == []
+    digests = known_digests()
+    found = found_in(files_of(folder), born, _HAPPENED, digests)
+    print(
+        f"birthdays: {len(found)} of {len(born):,} stand in {len(files_of(folder)) / 1e6:.0f} MB of the store's files"
+    )
+    assert found == []
     here, elsewhere = tied(folder, year), sum(tied(folder, year, shift) for shift in range(1, 11)) / 10
     print(
         f"birthdays: {here} rows hold a day on which their child's band changes, {elsewhere:.1f} that of another child"
     )
     assert here <= elsewhere + 3 * math.sqrt(elsewhere) + 3
-    right, tried, chance = guesses(folder, year)
-    bound = upper(right, tried)
-    print(
-        f"birthdays: {right} of {tried} days of month guessed right, 99 % upper bound {bound:.4f}, by chance {chance:.4f}"
-    )
-    assert right / tried <= chance + Z99 * math.sqrt(chance * (1 - chance) / tried)
+    for name, guessed in zip(
+        ("every child", "days that seem to tell"), guesses(year.lives, told_by(folder, year), year.dice)
+    ):
+        print(guessed.told(name))
+        assert not guessed.better
     planted = await plant(folder, year)
-    assert planted.born in found_in(files_of(folder), born, _HAPPENED)
+    assert planted.born in found_in(files_of(folder), born, _HAPPENED, digests)
     with pytest.raises(AssertionError):
         require_months_only(folder)
 
@@ -255,6 +370,39 @@ async def test_ten_thousand_children_have_no_release_without_basis_and_no_birthd
     await hold(tmp_path, 10_000, 120_000)
 
 
+def spoken(born: list[date], dice: random.Random, *, on_birthdays: bool) -> Told:
+    """Consents of a year as departments would give them: the band changes with the month, or (planted) on the birthday."""
+    found: Told = defaultdict(list)
+    for number, day in enumerate(born):
+        for _ in range(8):
+            given = FIRST.date() + timedelta(days=dice.randrange(365))
+            month = (day.year, day.month)
+            band = band_of_month(given, month)
+            if on_birthdays and (given.month, given.day) < (day.month, day.day):
+                band = band_of_month(given.replace(day=1) - timedelta(days=1), month)
+            if band is None:
+                continue
+            ends = latest_end(given, (day.year + int(band.split("-")[1]) + 1, day.month))
+            if ends >= given:
+                found[number].append((str(band), given, ends))
+    return found
+
+
+def test_bands_that_changed_on_the_birthday_would_tell_it_and_with_the_month_they_do_not() -> None:
+    dice = random.Random(7)
+    # Only those tell something whose band changes within the year.
+    grown = (
+        life for life in lives(14_000, dice) if life.band(FIRST.date()) != life.band(FIRST.date() + timedelta(days=360))
+    )
+    born = [life.born for life in grown]
+    people = [Life(number, day) for number, day in enumerate(born)]
+    everybody, narrowed = guesses(people, spoken(born, dice, on_birthdays=False), dice)
+    assert narrowed.tried > 200
+    assert not everybody.better and not narrowed.better
+    _, planted = guesses(people, spoken(born, dice, on_birthdays=True), dice)
+    assert planted.better, planted.told("planted")
+
+
 async def test_the_independent_judgement_finds_a_release_that_had_no_basis(tmp_path: Path) -> None:
     year = await a_year(tmp_path, 40, 600)
     assert judged(year) == {}
@@ -267,5 +415,8 @@ async def test_the_independent_judgement_finds_a_release_that_had_no_basis(tmp_p
 
 def test_bands_of_the_simulator_are_those_of_the_law() -> None:
     life = Life(1, date(2012, 6, 20))
-    assert BANDS[life.threshold(date(2026, 6, 19))] == "8-13"
-    assert BANDS[life.threshold(date(2026, 6, 20))] == "14-15"
+    assert BANDS[life.threshold(date(2026, 5, 31))] == "8-13"
+    assert BANDS[life.threshold(date(2026, 6, 1))] == "14-15"
+    assert (life.age(date(2026, 6, 19)), life.age(date(2026, 6, 20))) == (13, 14)
+    assert life.band(date(2030, 5, 31)) == "16-17"
+    assert life.band(date(2030, 6, 1)) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 from collections.abc import Mapping
@@ -59,8 +60,8 @@ class MovedClock:
 
 def refer(kind: str, record_id: str, scope: Scope) -> str:
     """Stands where the key ring's reference stands: different per scope, not the id."""
-    text = hashlib.sha256(f"{scope.name}|{kind}|{record_id}".encode()).hexdigest()[:26]
-    return f"{kind}-{text}"
+    digest = hashlib.sha256(f"{scope.name}|{kind}|{record_id}".encode()).digest()
+    return f"{kind}-{base64.b32encode(digest)[:26].decode().lower()}"
 
 
 def child(number: int) -> Child:
@@ -131,6 +132,11 @@ X22 = exchange(
 X16 = exchange("X16", consent={CA: ConsentCode.NO_PERSONAL_DATA}, providers=(YL,), purpose="P05", personal=False)
 
 _COUNT = itertools.count()
+
+
+def statements_so_far() -> int:
+    """How many statements were made up to now: `consent.<number>.sig`, `approval.<number>.sig`."""
+    return next(_COUNT)
 
 
 @dataclass(slots=True)
