@@ -10,6 +10,8 @@ import asyncio
 import base64
 import contextlib
 import json
+from collections.abc import AsyncIterator, Callable
+from functools import cached_property
 from typing import Protocol, cast
 
 import httpx2
@@ -21,6 +23,9 @@ from gateway.errors import BadRequest, Denied, ProviderFault
 from gateway.release.wire import release_from_wire, to_wire
 from gateway.release.wire_reading import read_json
 from keys.signing import SigningKey
+
+CONNECTIONS_AT_MOST = 128
+"""To one edge; who comes later waits, within the time of the order."""
 
 ANSWER_AT_MOST = 4 * 1024 * 1024
 PASSED_ON = frozenset({"age_band_contradicted"})
@@ -54,9 +59,9 @@ class Reachable(Protocol):
 class RemoteEdge:
     """One provider behind its edge."""
 
-    def __init__(self, edge: Reachable, transport: httpx2.AsyncBaseTransport, key: SigningKey, timeout: float) -> None:
+    def __init__(self, edge: Reachable, lanes: Lanes, key: SigningKey, timeout: float) -> None:
         self._edge = edge
-        self._transport = transport
+        self._lanes = lanes
         self._key = key
         self._timeout = timeout
 
@@ -96,24 +101,25 @@ class RemoteEdge:
         seconds = self._timeout
         request = httpx2.Request(
             "POST",
-            f"{self._edge.url}/v1/orders",
+            self._lanes.orders,
             content=body,
             headers=headers,
             extensions={"timeout": {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}},
         )
-        response = await self._transport.handle_async_request(request)
-        try:
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise ProviderFault("provider_garbage", edge=self._edge.party.text)
-            parts, size = [], 0
-            async for part in cast("httpx2.AsyncByteStream", response.stream):
-                size += len(part)
-                if size > ANSWER_AT_MOST:
-                    raise ProviderFault("provider_too_much", edge=self._edge.party.text)
-                parts.append(part)
-            return response.status_code, b"".join(parts)
-        finally:
-            await response.aclose()
+        async with self._lanes.taken() as lane:
+            response = await lane.handle_async_request(request)
+            try:
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise ProviderFault("provider_garbage", edge=self._edge.party.text)
+                parts, size = [], 0
+                async for part in cast("httpx2.AsyncByteStream", response.stream):
+                    size += len(part)
+                    if size > ANSWER_AT_MOST:
+                        raise ProviderFault("provider_too_much", edge=self._edge.party.text)
+                    parts.append(part)
+                return response.status_code, b"".join(parts)
+            finally:
+                await response.aclose()
 
     def _refusal(self, answer: bytes) -> ProviderFault | Denied:
         code = ""
@@ -126,19 +132,61 @@ class RemoteEdge:
         return ProviderFault("provider_refused", edge=self._edge.party.text)
 
 
+class Lanes:
+    """Connections to one edge, the one used last first.
+
+    A pool of many looks at each of its connections for every request that comes and goes; a pool of one has nothing to look at.
+    """
+
+    def __init__(self, url: str, open_lane: Callable[[], httpx2.AsyncBaseTransport]) -> None:
+        self._url = url
+        self._open = open_lane
+        self._idle: list[httpx2.AsyncBaseTransport] = []
+        self._seats = asyncio.Semaphore(CONNECTIONS_AT_MOST)
+
+    @cached_property
+    def orders(self) -> httpx2.URL:
+        """Where orders go, read once. Raises `httpx2.InvalidURL`."""
+        return httpx2.URL(f"{self._url}/v1/orders")
+
+    @contextlib.asynccontextmanager
+    async def taken(self) -> AsyncIterator[httpx2.AsyncBaseTransport]:
+        """A connection for one request. Whatever went wrong, its pool of one knows whether it can be used again."""
+        async with self._seats:
+            lane = self._idle.pop() if self._idle else self._open()
+            try:
+                yield lane
+            finally:
+                self._idle.append(lane)
+
+    async def close(self) -> None:
+        """Close what is idle."""
+        while self._idle:
+            await self._idle.pop().aclose()
+
+
 class RemoteEdges:
-    """Reaches every registered edge over one connection pool."""
+    """Reaches every registered edge. transport: stands in for the network (tests)."""
 
     def __init__(self, key: SigningKey, *, timeout: float, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._key = key
         self._timeout = timeout
-        limits = httpx2.Limits(max_connections=128, max_keepalive_connections=64)
-        self._transport = transport or httpx2.AsyncHTTPTransport(limits=limits, trust_env=False)
+        self._transport = transport
+        self._tls = httpx2.create_ssl_context(trust_env=False)
+        self._lanes: dict[str, Lanes] = {}
 
     def at(self, edge: Reachable) -> RemoteEdge:
         """The provider behind a registered edge."""
-        return RemoteEdge(edge, self._transport, self._key, self._timeout)
+        lanes = self._lanes.get(edge.url)
+        if lanes is None:
+            lanes = self._lanes[edge.url] = Lanes(edge.url, self._open)
+        return RemoteEdge(edge, lanes, self._key, self._timeout)
+
+    def _open(self) -> httpx2.AsyncBaseTransport:
+        limits = httpx2.Limits(max_connections=1, max_keepalive_connections=1)
+        return self._transport or httpx2.AsyncHTTPTransport(verify=self._tls, limits=limits, trust_env=False)
 
     async def close(self) -> None:
-        """Close the pool."""
-        await self._transport.aclose()
+        """Close every connection."""
+        for lanes in self._lanes.values():
+            await lanes.close()

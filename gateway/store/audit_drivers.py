@@ -43,6 +43,7 @@ class ShortWriting(Writing):
     """
 
     connection: AsyncConnection = field(init=False, repr=False)
+    near: NearConnection | None = field(init=False, default=None, repr=False)
     driver: Any
 
 
@@ -93,6 +94,8 @@ def is_sqlite(reading: Reading) -> bool:
 async def _driver(reading: Reading) -> Any:
     if isinstance(reading, ShortWriting):
         return reading.driver
+    if reading.near is not None:
+        return reading.near
     return (await reading.connection.get_raw_connection()).driver_connection
 
 

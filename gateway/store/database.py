@@ -35,9 +35,10 @@ _TURN_WAIT = 10
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A connection that can only read."""
+    """A connection that can only read. near: SQLite's driver behind it, inside the same transaction; None elsewhere."""
 
     connection: AsyncConnection
+    near: NearConnection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,9 @@ class Database:
         self._reader = self._engine(pool_size, writing=False)
         self._writer = self._engine(1 if self.is_sqlite else pool_size, writing=True)
         self._turn = asyncio.Lock()
-        self._standing: AsyncConnection | None = None
+        self._standing: tuple[AsyncConnection, NearConnection] | None = None
         self._seats = asyncio.Semaphore(pool_size)
-        self._idle: list[AsyncConnection] = []
+        self._idle: list[tuple[AsyncConnection, NearConnection]] = []
 
     def _engine(self, pool_size: int, *, writing: bool) -> AsyncEngine:
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 10}
@@ -75,8 +76,8 @@ class Database:
     async def read(self) -> AsyncIterator[Reading]:
         """A consistent view for reading."""
         if self.is_sqlite:
-            async with self._idle_reader() as connection:
-                yield Reading(connection)
+            async with self._idle_reader() as reading:
+                yield reading
             return
         async with self._reader.connect() as connection:
             await connection.execution_options(postgresql_readonly=True)
@@ -85,18 +86,19 @@ class Database:
             await connection.commit()
 
     @asynccontextmanager
-    async def _idle_reader(self) -> AsyncIterator[AsyncConnection]:
+    async def _idle_reader(self) -> AsyncIterator[Reading]:
         """A reading connection of SQLite's, open already if one is idle. One that saw an error goes back to the pool instead."""
         await _take(self._seats)
         try:
-            connection = self._idle.pop() if self._idle else await self._reader.connect()
+            connection, near = self._idle.pop() if self._idle else await _connected(self._reader)
             try:
-                yield connection
-                await connection.commit()
+                await near.begin()
+                yield Reading(connection, near)
+                await _commit(connection, near)
             except BaseException:
                 await connection.close()
                 raise
-            self._idle.append(connection)
+            self._idle.append((connection, near))
         finally:
             self._seats.release()
 
@@ -107,8 +109,15 @@ class Database:
             async with self._writer.begin() as connection:
                 yield Writing(connection)
             return
-        async with self._turn_of_writer() as standing, standing.begin():
-            yield Writing(standing)
+        async with self._turn_of_writer() as (standing, near):
+            await near.begin()
+            try:
+                yield Writing(standing, near)
+                # A crash up to here: nothing is durable. When COMMIT returns, all of it is.
+                await _commit(standing, near)
+            except BaseException:
+                await _roll_back(standing, near)
+                raise
 
     @asynccontextmanager
     async def bare_writer(self) -> AsyncIterator[Any]:
@@ -116,7 +125,14 @@ class Database:
 
         What is still open at the end is rolled back.
         """
-        async with self._turn_of_writer() if self.is_sqlite else self._writer.connect() as connection:
+        if self.is_sqlite:
+            async with self._turn_of_writer() as (_, near):
+                try:
+                    yield near
+                finally:
+                    await near.rollback()
+            return
+        async with self._writer.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
                 yield driver
@@ -124,17 +140,17 @@ class Database:
                 await driver.rollback()
 
     @asynccontextmanager
-    async def _turn_of_writer(self) -> AsyncIterator[AsyncConnection]:
+    async def _turn_of_writer(self) -> AsyncIterator[tuple[AsyncConnection, NearConnection]]:
         """SQLite's one writing connection. It is never given back to its pool, which would cost as much as a small write.
 
         Writers of one process wait here for each other, not at SQLite's lock, which would have them poll.
         """
         await _take(self._turn)
         try:
-            if self._standing is None or self._standing.closed or self._standing.invalidated:
+            if self._standing is None or self._standing[0].closed or self._standing[0].invalidated:
                 # Cut off in the middle (a cancelled commit): what it had open is rolled back as it goes.
                 await self._drop_standing()
-                self._standing = await self._writer.connect()
+                self._standing = await _connected(self._writer)
             yield self._standing
         finally:
             self._turn.release()
@@ -142,7 +158,7 @@ class Database:
     async def _drop_standing(self) -> None:
         standing, self._standing = self._standing, None
         if standing is not None:
-            await standing.close()
+            await standing[0].close()
 
     async def create_schema(self) -> None:
         """Create all tables (tests and first start of the embedded form; PostgreSQL sites run the migrations)."""
@@ -155,9 +171,28 @@ class Database:
         """Give every connection back."""
         await self._drop_standing()
         while self._idle:
-            await self._idle.pop().close()
+            await self._idle.pop()[0].close()
         await self._reader.dispose()
         await self._writer.dispose()
+
+
+async def _connected(engine: AsyncEngine) -> tuple[AsyncConnection, NearConnection]:
+    connection = await engine.connect()
+    near = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(near, NearConnection)
+    return connection, near
+
+
+async def _commit(connection: AsyncConnection, near: NearConnection) -> None:
+    # SQLAlchemy knows of the transaction only if a statement went through it.
+    await (connection if connection.in_transaction() else near).commit()
+
+
+async def _roll_back(connection: AsyncConnection, near: NearConnection) -> None:
+    if connection.in_transaction():
+        await connection.rollback()
+    if not connection.invalidated:
+        await near.rollback()
 
 
 async def _take(turn: asyncio.Lock | asyncio.Semaphore) -> None:
@@ -179,7 +214,9 @@ def _prepare_sqlite(engine: AsyncEngine, *, writing: bool) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        # `read` and `write` have begun already, at the driver; a statement of SQLAlchemy's joins them.
+        if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
 def _set_up(cursor: Any, *, writing: bool) -> None:

@@ -55,6 +55,17 @@ class NearConnection(aiosqlite.Connection):
         """Run work in the driver's thread: what waits for the disk."""
         return await self._send(work, self._conn)
 
+    async def begin(self) -> None:
+        """Begin a transaction; one that writes takes the lock. What a cancelled caller left is ended first."""
+        if self._away:
+            await self._send(_nothing)
+        if self._conn.in_transaction:
+            self._conn.rollback()
+        if self._writing:
+            await self.take_lock()
+        else:
+            self._conn.execute("BEGIN")
+
     async def take_lock(self) -> None:
         """BEGIN IMMEDIATE: at once if the lock is free, else in the thread, which waits for it."""
         try:
@@ -112,6 +123,10 @@ class NearConnection(aiosqlite.Connection):
 
 def _code(error: sqlite3.OperationalError) -> int:
     return int(getattr(error, "sqlite_errorcode", 0))
+
+
+def _nothing() -> None:
+    """Done by the thread when it has done all that was handed to it before."""
 
 
 def _wait_for_lock(connection: sqlite3.Connection) -> None:

@@ -17,7 +17,6 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from gateway.store.database import Reading, Writing
-from gateway.store.near import NearConnection
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 
@@ -44,12 +43,12 @@ class Prepared:
     async def rows(self, reading: Reading, **parameters: Any) -> Sequence[Any]:
         """All rows, as tuples in the order of the statement's columns."""
         statement = self._statement if self._statement is not None else self._prepare()
-        driver = await _near(reading)
+        driver = reading.near
         if driver is None:
             return (await reading.connection.execute(statement, parameters)).all()
-        values = {**self._constants, **parameters}
-        found = await driver.execute_fetchall(self._text, [values[name] for name in self._order])
-        return list(found)
+        text, values = self._text, self._bound(parameters)
+        found: list[Any] = await driver.near(lambda connection: connection.execute(text, values).fetchall())
+        return found
 
     async def first(self, reading: Reading, **parameters: Any) -> Any | None:
         """The first row, or None."""
@@ -59,21 +58,13 @@ class Prepared:
     async def run(self, writing: Writing, **parameters: Any) -> None:
         """A statement that gives no rows, inside the caller's transaction."""
         statement = self._statement if self._statement is not None else self._prepare()
-        driver = await _near(writing)
+        driver = writing.near
         if driver is None:
             await writing.connection.execute(statement, parameters)
             return
-        values = {**self._constants, **parameters}
-        await driver.execute(self._text, [values[name] for name in self._order])
+        text, values = self._text, self._bound(parameters)
+        await driver.near(lambda connection: connection.execute(text, values))
 
-
-async def _near(reading: Reading) -> NearConnection | None:
-    """SQLite's driver behind this connection, None for another database. The transaction must have begun."""
-    connection = reading.connection
-    if connection.dialect.driver != "aiosqlite":
-        return None
-    if not connection.in_transaction():
-        await connection.begin()
-    raw = await connection.get_raw_connection()
-    driver = raw.driver_connection
-    return driver if isinstance(driver, NearConnection) else None
+    def _bound(self, parameters: dict[str, Any]) -> list[Any]:
+        constants = self._constants
+        return [parameters[name] if name in parameters else constants[name] for name in self._order]
