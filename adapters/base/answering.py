@@ -21,7 +21,7 @@ from gateway.domain.parties import Party
 from gateway.domain.vocabulary import AgeBand, Transform
 from gateway.errors import BadRequest, Denied, ProviderFault
 from gateway.release import reidentification
-from gateway.release.reduce import Reducer
+from gateway.release.reduce import Reduced, Reducer
 from gateway.release.shift import shift_value
 from keys.envelope import seal_line
 from keys.signing import SigningKey
@@ -69,15 +69,10 @@ class DepartmentSource:
         shown = {key: r for key, r in found.items() if r.region.startswith(order.regions)}
         if order.age_band is not None:
             self._hold_against(order.age_band, shown)
-        reducer = self._reducer(order, exchange)
-        lines, surplus = [], 0
-        for ordered in order.lines:
-            key = keys.get(ordered.number)
-            record = shown.get(key) if key is not None else None
-            if record is not None:
-                line, dropped = self._line(order, reducer, ordered, record)
-                lines.append(line)
-                surplus += dropped
+        given = [(line, shown[key]) for line in order.lines if (key := keys.get(line.number)) in shown]
+        reduced = self._reduced(order, exchange, [record for _, record in given])
+        lines = [self._line(order, *one, form) for one, form in zip(given, reduced, strict=True)]
+        surplus = sum(form.surplus + record.surplus for (_, record), form in zip(given, reduced, strict=True))
         answered = {line.number for line in lines}
         missing = tuple(line.number for line in order.lines if line.number not in answered)
         return Release(order.request, exchange.id, self._office.party, tuple(lines), missing, surplus)
@@ -152,19 +147,20 @@ class DepartmentSource:
         if any(contradicts(asserted, record.born, today) for record in shown.values() if record.born is not None):
             raise Denied("age_band_contradicted")
 
-    def _reducer(self, order: Order, exchange: Exchange) -> Reducer:
+    def _reduced(self, order: Order, exchange: Exchange, records: list[Record]) -> list[Reduced]:
         today = self._clock.now().astimezone(SHANGHAI).date()
-        return Reducer(exchange, order.grants, medical=self._office.medical, age_band=order.age_band, today=today)
-
-    def _line(self, order: Order, reducer: Reducer, ordered: OrderLine, record: Record) -> tuple[Line, int]:
-        """One sealed line and how many fields were held back for it."""
-        shift = shift_value(self._directory.shift_key, child=record.key, purpose=order.purpose)
+        reducer = Reducer(exchange, order.grants, medical=self._office.medical, age_band=order.age_band, today=today)
+        key = self._directory.shift_key
+        shifts = [shift_value(key, child=record.key, purpose=order.purpose) for record in records]
         try:
-            reduced = reducer.reduce(record.values, shift=shift)
+            return reducer.reduce_all([record.values for record in records], shifts)
         except BadRequest as error:
             # What may not be in a record at all (an image, item answers) is the provider's fault, not the asker's.
             raise ProviderFault(error.code, **error.facts) from None
-        line = seal_line(
+
+    def _line(self, order: Order, ordered: OrderLine, record: Record, reduced: Reduced) -> Line:
+        """One sealed line."""
+        return seal_line(
             reduced.sealable,
             grants=order.grants,
             info=self._info(order, ordered),
@@ -175,7 +171,6 @@ class DepartmentSource:
             references=reduced.references,
             region=record.region[:6],
         )
-        return line, reduced.surplus + record.surplus
 
     async def receive(self, message: Inbound) -> Acknowledgement:
         """Hand an opened envelope to the departmental system: `stored`, or `rejected` with a code when it never can be.

@@ -10,34 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cache
 
 from gateway.domain.exchanges import Exchange
 from gateway.domain.orders import Checked, Envelope, FieldValue, Line, PlainValue, Release, SealedValue, SealInfo
 from gateway.domain.permits import Obligation, Permit
 from gateway.domain.vocabulary import Door
 from gateway.errors import BadRequest, Denied, ProviderFault
-from gateway.release.detectors import find_in
-from gateway.release.floor import is_diagnosis_field, shortfall
-from gateway.release.form import Recognises
-from gateway.release.forms import form_of_field
+from gateway.release.expected import FormBroken, expectations
 from gateway.release.labels import labels
 from gateway.release.numbers import is_region
-
-
-class FormBroken(Exception):  # noqa: N818 - internal signal; the two public functions say whose fault it is
-    """One field or member is not as ordered. Holds its name and nothing else."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
-
-
-class _Expected(NamedTuple):
-    recognises: Recognises
-    sealed: bool
-    reference: bool
-    scan: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +52,20 @@ def check(
     or `seal` where the frame is broken.
     """
     exchange = permit.basis.ask.exchange
-    expected = _expectations(exchange, permit.grants, medical=medical)
+    expected = expectations(exchange, permit.grants, medical=medical)
     frame = SealInfo(request, 0, exchange.id, release.provider, permit.basis.ask.recipient, "")
+    within = cache(lambda region: _within(region, permit.regions))
     lines: list[Line] = []
     outside: list[int] = []
     try:
         _require_frame(release, request=request, exchange=exchange, subjects=subjects)
         for line in release.lines:
             _require_seal(line, frame)
-            _require_fields(line, expected)
-            if _within(line.region, permit.regions):
+            if within(line.region):
                 lines.append(_passed_on(line, line.values))
             else:
                 outside.append(line.number)
+        expected.require(release.lines)
     except FormBroken as broken:
         raise ProviderFault("form_violation", field=broken.name, edge=release.provider.text) from None
     return Checked(
@@ -122,7 +105,7 @@ def check_envelope(
             permit = permits[line.number]
             _require(door is None or permit.basis.ask.door is door, "line")
             _require_seal(line, frame)
-            _require_fields(line, _expectations(exchange, permit.grants, gates=gates, medical=medical))
+            expectations(exchange, permit.grants, gates=gates, medical=medical).require_line(line)
             _require_present(line, exchange, permit.grants)
             _require_region(line, permit)
             _require_gates(line, exchange, permit)
@@ -138,32 +121,12 @@ def broken_forms(
     values: Mapping[str, FieldValue], *, exchange: Exchange, grants: Mapping[str, Obligation]
 ) -> tuple[str, ...]:
     """Names of opened fields that are not in their ordered form: the recipient's own check of what came sealed."""
-    expected = _expectations(exchange, grants, medical=True)
+    expected = expectations(exchange, grants, medical=True)
     return tuple(
-        sorted(name for name, value in values.items() if name not in expected or not expected[name].recognises(value))
+        sorted(
+            name for name, value in values.items() if name not in expected or not expected[name].form.recognises(value)
+        )
     )
-
-
-def _expectations(
-    exchange: Exchange,
-    grants: Mapping[str, Obligation],
-    *,
-    medical: bool,
-    gates: frozenset[str] | None = None,
-) -> dict[str, _Expected]:
-    """What each grant demands; fields that cannot be demanded are absent. gates: given for deliveries, where all else is sealed."""
-    expected: dict[str, _Expected] = {}
-    for name, obligation in grants.items():
-        defined = exchange.fields.get(name)
-        form = form_of_field(defined, obligation) if defined else None
-        if defined is None or form is None or shortfall(exchange, defined, obligation):
-            continue
-        if is_diagnosis_field(defined) and not medical:
-            continue
-        sealed = obligation.sealed if gates is None else name not in gates
-        scan = form.scan and (exchange.personal or defined.type != "phone")
-        expected[name] = _Expected(form.recognises, sealed, defined.type == "record_id", scan)
-    return expected
 
 
 def _require_frame(
@@ -193,7 +156,7 @@ def _require_seal(line: Line, frame: SealInfo) -> None:
         # The recipient's key is held against the frame only where the caller knows which it must be.
         and frame.recipient_kid in ("", info.recipient_kid)
     )
-    _require(bound and line.values.keys() <= sealing.digests.keys(), "seal")
+    _require(bound, "seal")
 
 
 def _passed_on(line: Line, values: Mapping[str, SealedValue | PlainValue]) -> Line:
@@ -203,31 +166,6 @@ def _passed_on(line: Line, values: Mapping[str, SealedValue | PlainValue]) -> Li
 
 def _names(lines: list[Line]) -> tuple[str, ...]:
     return tuple(sorted(set().union(*(line.values for line in lines), *(line.references for line in lines))))
-
-
-def _require_fields(line: Line, expected: Mapping[str, _Expected]) -> None:
-    demanded = expected.get
-    for name, given in line.values.items():
-        wanted = demanded(name)
-        if wanted is None:
-            raise FormBroken(name)
-        recognises, sealed, reference, scan = wanted
-        if isinstance(given, PlainValue):
-            value = given.value
-            if sealed or reference or not recognises(value) or (scan and find_in(value)):
-                raise FormBroken(name)
-        elif reference or not sealed:
-            raise FormBroken(name)
-    if line.sealing is not None and not line.sealing.digests.keys() <= expected.keys():
-        raise FormBroken(min(line.sealing.digests.keys() - expected.keys()))
-    _require_references(line.references, expected)
-
-
-def _require_references(references: Mapping[str, str], expected: Mapping[str, _Expected]) -> None:
-    for name, record in references.items():
-        wanted = expected.get(name)
-        if wanted is None or not wanted.reference or not wanted.recognises(record) or find_in(record):
-            raise FormBroken(name)
 
 
 def _require_present(line: Line, exchange: Exchange, grants: Mapping[str, Obligation]) -> None:

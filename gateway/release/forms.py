@@ -10,7 +10,9 @@ whose catalogue entry lists its values takes those and no others; images, biomet
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from gateway.domain.exchanges import Field
 from gateway.domain.orders import FieldValue
@@ -19,7 +21,7 @@ from gateway.domain.vocabulary import Transform
 from gateway.release import forms_identity as identity
 from gateway.release import forms_time as time
 from gateway.release.codes import TABLES
-from gateway.release.form import Form, NotInForm, Surroundings
+from gateway.release.form import Form, NotInForm, Surroundings, all_known, unchanged
 
 __all__ = ["Form", "NotInForm", "Surroundings", "form_of", "form_of_field", "is_record_id"]
 
@@ -74,7 +76,7 @@ def _clear(kind: str, table: str, values: tuple[str, ...]) -> Form | None:
         case "period":
             return time.period_form("")
         case "integer":
-            return Form(_integer, _is_integer)
+            return Form(_integer, _is_integer, all_in=_are_integers, apply_all=unchanged(_are_integers))
         case "band":
             return _one_of(frozenset(values)) if values else Form(_range_of, _is_range)
         case "code":
@@ -152,16 +154,20 @@ def _members(table: str, values: tuple[str, ...]) -> frozenset[str]:
 
 
 def _yes_no() -> Form:
-    answers = {True: "Y", False: "N"}
-
-    def apply(value: FieldValue, _: Surroundings) -> str:
-        if isinstance(value, bool):
-            return answers[value]
+    def apply(value: FieldValue, _: Surroundings) -> FieldValue:
         if value == "Y" or value == "N":  # noqa: PLR1714 - a list is not hashable
-            return str(value)
+            return value
+        if isinstance(value, bool):
+            return "Y" if value else "N"
         raise NotInForm
 
-    return Form(apply, lambda value: value == "Y" or value == "N")  # noqa: PLR1714
+    all_in = frozenset("YN").issuperset
+    return Form(
+        apply,
+        lambda value: value == "Y" or value == "N",  # noqa: PLR1714
+        all_in=all_in,
+        apply_all=unchanged(all_in),
+    )
 
 
 def _one_of(members: frozenset[str]) -> Form:
@@ -170,7 +176,12 @@ def _one_of(members: frozenset[str]) -> Form:
             return value
         raise NotInForm
 
-    return Form(apply, lambda value: isinstance(value, str) and value in members)
+    return Form(
+        apply,
+        lambda value: isinstance(value, str) and value in members,
+        all_in=members.issuperset,
+        apply_all=unchanged(members.issuperset),
+    )
 
 
 def _some_of(members: frozenset[str]) -> Form:
@@ -183,7 +194,12 @@ def _some_of(members: frozenset[str]) -> Form:
         # Sorted and without repetition: the order of a list must not carry a message.
         return isinstance(value, list) and members.issuperset(value) and value == sorted(set(value))
 
-    return Form(apply, recognises)
+    selections = all_known(lambda items: isinstance(items, tuple) and recognises([*items]))
+
+    def all_in(values: Sequence[Any]) -> bool:
+        return set(map(type, values)) == {list} and selections([*map(tuple, values)])
+
+    return Form(apply, recognises, all_in=all_in, apply_all=unchanged(all_in))
 
 
 def _one_class(wanted: str) -> Form:
@@ -192,7 +208,7 @@ def _one_class(wanted: str) -> Form:
             return wanted
         raise NotInForm
 
-    return Form(apply, lambda value: value == wanted)
+    return Form(apply, lambda value: value == wanted, all_in=frozenset({wanted}).issuperset)
 
 
 def _banded(width: int) -> Form:
@@ -208,7 +224,7 @@ def _banded(width: int) -> Form:
             return False
         return int(low) <= _HIGHEST and int(low) % width == 0 and int(high) == int(low) + width - 1
 
-    return Form(apply, recognises)
+    return Form(apply, recognises, all_in=all_known(recognises))
 
 
 def _reference() -> Form:
@@ -221,14 +237,19 @@ def _reference() -> Form:
 
 
 def _integer(value: FieldValue, _: Surroundings | None = None) -> int:
-    if isinstance(value, int) and _is_integer(value):
+    # A boolean is of another type.
+    if type(value) is int and 0 <= value <= _HIGHEST:
         return value
     raise NotInForm
 
 
 def _is_integer(value: FieldValue) -> bool:
     # At most nine digits: no telephone or identity number fits.
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _HIGHEST
+    return type(value) is int and 0 <= value <= _HIGHEST
+
+
+def _are_integers(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) == {int} and min(values) >= 0 and max(values) <= _HIGHEST
 
 
 def _range_of(value: FieldValue, _: Surroundings) -> FieldValue:

@@ -7,11 +7,20 @@ township); a code is cut, never rounded up; a value that does not show where to 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from gateway.domain.orders import FieldValue
 from gateway.release.codes import TABLES
-from gateway.release.form import Form, NotInForm, Surroundings
-from gateway.release.numbers import is_citizen_number, is_organisation_code, is_region
+from gateway.release.form import Form, NotInForm, Surroundings, all_known, all_match
+from gateway.release.numbers import (
+    CITIZEN_ENDS,
+    REGION,
+    are_citizen_numbers,
+    is_citizen_number,
+    is_organisation_code,
+    is_region,
+)
 
 # Surnames of two characters, written one after the other.
 _COMPOUND_SURNAMES = frozenset(
@@ -25,6 +34,7 @@ _COMPOUND_SURNAMES = frozenset(
 _NAME = re.compile(r"[^\W\d_](?:[^\W\d_]|[·•・ .'-](?=[^\W\d_])){0,49}")
 _LONGEST_NAME = 50
 _MOBILE = re.compile(r"(?:\+?86[- ]?)?(1[3-9][0-9])[- ]?([0-9]{4})[- ]?([0-9]{4})", re.ASCII)
+_MOBILE_SECONDS = frozenset("3456789")
 _LANDLINE = re.compile(r"(0[0-9]{2,3})[- ]?([0-9]{3,4})([0-9]{4})", re.ASCII)
 _PUBLIC_LINE = re.compile(r"(?:400-?[0-9]{3}-?[0-9]{4}|1[0-9]{2,4}|96[0-9]{3,4})", re.ASCII)
 _CLEAR_PHONE = re.compile(
@@ -32,15 +42,16 @@ _CLEAR_PHONE = re.compile(
 )
 _MASKED_PHONE = re.compile(r"1[3-9][0-9]\*{4}[0-9]{4}|0[0-9]{2,3}-\*{4}[0-9]{4}", re.ASCII)
 _OTHER_DOCUMENT = re.compile(r"[A-Z]{1,2}[0-9]{7,10}", re.ASCII)
-_MASKED_ID = re.compile(r"\*{14}[0-9]{3}[0-9X]", re.ASCII)
+_STARS = "*" * 14
+_MASKED_IDS = frozenset(_STARS + end for end in CITIZEN_ENDS)
 
 # Province, prefecture, county, township, each where it is written. A county name may hold the sign of a lower level
 # (新乡市, 宁乡市, 景德镇市), so the upper levels are taken off first.
 _TOWNSHIP = re.compile(
-    r"((?:[^\W\d]{2,8}?(?:省|自治区|特别行政区))?"
+    r"(?:[^\W\d]{2,8}?(?:省|自治区|特别行政区))?"
     r"(?:[^\W\d]{1,10}?(?:市|自治州|州|盟|地区))?"
     r"(?:(?:[^\W\d镇乡街路村号]{1,10}?|[^\W\d街路村号]{1,3})(?:自治县|县|自治旗|旗|林区|特区|区|市))?"
-    r"[^\W\d]{1,12}?(?:街道|民族乡|苏木|镇|乡))"
+    r"[^\W\d]{1,12}?(?:街道|民族乡|苏木|镇|乡)"
 )
 _COARSE_ADDRESS = re.compile(r"[^\W\d_号室栋幢弄]{2,42}(?:街道|民族乡|苏木|镇|乡)")
 _ADDRESS = re.compile(r"[^\x00-\x1f]{4,200}")
@@ -80,7 +91,9 @@ def name_form(name: str) -> Form | None:
 
 def masked_name_form(name: str) -> Form | None:
     """`mask:name.surname`."""
-    return Form(_surname, is_masked_name) if name == "name.surname" else None
+    if name != "name.surname":
+        return None
+    return Form(_surname, is_masked_name, all_in=all_known(is_masked_name), apply_all=_surnames)
 
 
 def phone_form() -> Form:
@@ -94,7 +107,12 @@ def masked_phone_form(name: str) -> Form | None:
     """`mask:phone.middle4`: 138****1234, 0591-****4321."""
     if name != "phone.middle4":
         return None
-    return Form(_middle4, lambda value: isinstance(value, str) and _MASKED_PHONE.fullmatch(value) is not None)
+    return Form(
+        _middle4,
+        lambda value: isinstance(value, str) and _MASKED_PHONE.fullmatch(value) is not None,
+        all_in=all_match(_MASKED_PHONE),
+        apply_all=_middles4,
+    )
 
 
 def id_number_form() -> Form:
@@ -107,8 +125,10 @@ def masked_id_form(name: str) -> Form | None:
     if name != "id.last4":
         return None
     return Form(
-        lambda value, _: "*" * 14 + _document_end(value),
-        lambda value: isinstance(value, str) and _MASKED_ID.fullmatch(value) is not None,
+        _last4,
+        lambda value: isinstance(value, str) and value in _MASKED_IDS,
+        all_in=_MASKED_IDS.issuperset,
+        apply_all=_lasts4,
     )
 
 
@@ -121,7 +141,27 @@ def address_form() -> Form:
 
 def coarse_address_form(name: str) -> Form | None:
     """`generalise:address.township`: everything after the township (街道, 镇, 乡, 苏木) is cut."""
-    return Form(_township, is_township) if name == "address.township" else None
+    if name != "address.township":
+        return None
+    known, match = all_known(is_township), _TOWNSHIP.match
+
+    def apply(value: FieldValue, _: Surroundings) -> str:
+        if isinstance(value, str):
+            found = match(value.replace(" ", "") if " " in value else value)
+            if found is not None and known([town := found.group()]):
+                return town
+        raise NotInForm
+
+    def apply_all(values: Sequence[Any]) -> list[FieldValue] | None:
+        if " " in "".join(values):
+            return None
+        found = [*map(match, values)]
+        if not all(found):
+            return None
+        towns: list[FieldValue] = [one.group() for one in found if one]
+        return towns if known(towns) else None
+
+    return Form(apply, is_township, all_in=known, apply_all=apply_all)
 
 
 def region_form(name: str) -> Form | None:
@@ -130,7 +170,8 @@ def region_form(name: str) -> Form | None:
     A code that is already coarser than the form stays as it is.
     """
     if name == "":
-        return Form(lambda value, _: _region(value), lambda value: isinstance(value, str) and is_region(value))
+        return Form(_region, lambda value: isinstance(value, str) and is_region(value))
+    regions = all_match(REGION)
     length = {"region.township": 9, "region.county": 6, "region.city": 4, "region.province": 2}.get(name)
     if length is None:
         return None
@@ -142,7 +183,15 @@ def region_form(name: str) -> Form | None:
             return len(value) <= length and is_region(value)
         return len(value) == length and is_region(value.ljust(6, "0"))
 
-    return Form(lambda value, _: _region(value)[:length], recognises)
+    def apply(value: FieldValue, _: Surroundings) -> str:
+        if isinstance(value, str) and is_region(value):
+            return value[:length]
+        raise NotInForm
+
+    def apply_all(values: Sequence[Any]) -> list[FieldValue] | None:
+        return [value[:length] for value in values] if regions(values) else None
+
+    return Form(apply, recognises, all_in=all_known(recognises), apply_all=apply_all)
 
 
 def organisation_form() -> Form:
@@ -154,7 +203,11 @@ def school_type_form(name: str) -> Form | None:
     """`generalise:school.type`: a code of table `school_type`, by the source's register or the suffix of the school's name."""
     if name != "school.type":
         return None
-    return Form(_school_type, lambda value: isinstance(value, str) and value in _SCHOOL_TYPES)
+    return Form(
+        _school_type,
+        lambda value: isinstance(value, str) and value in _SCHOOL_TYPES,
+        all_in=_SCHOOL_TYPES.issuperset,
+    )
 
 
 def is_name(value: FieldValue) -> bool:
@@ -192,9 +245,18 @@ def _clear_name(value: FieldValue, _: Surroundings) -> str:
 def _surname(value: FieldValue, _: Surroundings) -> str:
     if not isinstance(value, str) or not is_name(value):
         raise NotInForm
-    if len(value) > 2 and value[:2] in _COMPOUND_SURNAMES:
+    if value[:2] in _COMPOUND_SURNAMES and len(value) > 2:
         return value[:2] + "*"
     return value[0] + "*"
+
+
+def _surnames(values: Sequence[Any]) -> list[FieldValue] | None:
+    # Letters alone, none empty or overlong, none with a surname of two characters: as most registers hold them.
+    lengths = [*map(len, values)]
+    plain = "".join(values).isalpha() and min(lengths) > 0 and max(lengths) <= _LONGEST_NAME
+    if not plain or not _COMPOUND_SURNAMES.isdisjoint([value[:2] for value in values]):
+        return None
+    return [value[0] + "*" for value in values]
 
 
 def _clear_phone(value: FieldValue, _: Surroundings) -> str:
@@ -215,13 +277,21 @@ def _clear_phone(value: FieldValue, _: Surroundings) -> str:
 def _middle4(value: FieldValue, _: Surroundings) -> str:
     if isinstance(value, str):
         # Eleven digits as most registers hold them, before the spellings that people use.
-        if len(value) == 11 and value.isascii() and value.isdigit() and value[0] == "1" and value[1] > "2":
+        if len(value) == 11 and value[0] == "1" and value[1] in _MOBILE_SECONDS and value.isdigit() and value.isascii():
             return f"{value[:3]}****{value[7:]}"
         if mobile := _MOBILE.fullmatch(value):
             return f"{mobile[1]}****{mobile[3]}"
         if line := _LANDLINE.fullmatch(value):
             return f"{line[1]}-****{line[3]}"
     raise NotInForm
+
+
+def _middles4(values: Sequence[Any]) -> list[FieldValue] | None:
+    digits = "".join(values)
+    plain = digits.isdigit() and digits.isascii() and set(map(len, values)) == {11}
+    if not plain or set(digits[::11]) != {"1"} or not _MOBILE_SECONDS.issuperset(digits[1::11]):
+        return None
+    return [f"{value[:3]}****{value[7:]}" for value in values]
 
 
 def _clear_id(value: FieldValue, _: Surroundings) -> str:
@@ -231,15 +301,19 @@ def _clear_id(value: FieldValue, _: Surroundings) -> str:
     return text
 
 
-def _document_end(value: FieldValue) -> str:
+def _last4(value: FieldValue, _: Surroundings) -> str:
     if not isinstance(value, str):
         raise NotInForm
     if is_citizen_number(value):
-        return value[14:]
+        return _STARS + value[14:]
     text = value.strip().upper()
     if not is_id_number(text):
         raise NotInForm
-    return text[-4:]
+    return _STARS + text[-4:]
+
+
+def _lasts4(values: Sequence[Any]) -> list[FieldValue] | None:
+    return [_STARS + value[14:] for value in values] if are_citizen_numbers(values) else None
 
 
 def _clear_address(value: FieldValue, _: Surroundings) -> str:
@@ -248,14 +322,7 @@ def _clear_address(value: FieldValue, _: Surroundings) -> str:
     return value
 
 
-def _township(value: FieldValue, _: Surroundings) -> str:
-    found = _TOWNSHIP.match(value.replace(" ", "") if " " in value else value) if isinstance(value, str) else None
-    if found is None or not is_township(found[1]):
-        raise NotInForm
-    return found[1]
-
-
-def _region(value: FieldValue) -> str:
+def _region(value: FieldValue, _: Surroundings) -> str:
     if not isinstance(value, str) or not is_region(value):
         raise NotInForm
     return value

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from calendar import isleap
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from gateway.domain.orders import FieldValue
-from gateway.release.form import Form, NotInForm, Recognises, Surroundings
+from gateway.release.form import Form, NotInForm, Recognises, Surroundings, all_known, unchanged
 
 # Years 1900 to 2099, their months, and "-MM-DD" of a leap year: looking up is several times cheaper than parsing.
 _YEARS = frozenset(str(year) for year in range(1900, 2100))
@@ -30,13 +32,18 @@ def date_form(name: str) -> Form | None:
     """The form of a calendar day: "" (as it is), `date.month`, `date.year`, `date.age_band`, `date.shift=<days>`."""
     match name:
         case "":
-            return Form(_day, is_day)
+            days = all_known(is_day)
+            return Form(_day, is_day, all_in=days, apply_all=unchanged(days))
         case "date.month":
-            return Form(lambda value, _: _day(value)[:7], _is_month)
+            return Form(_month, _is_month, all_in=_MONTHS.issuperset, apply_all=_months)
         case "date.year":
-            return Form(lambda value, _: _day(value)[:4], _is_year)
+            return Form(lambda value, _: _day(value)[:4], _is_year, all_in=_YEARS.issuperset)
         case "date.age_band":
-            return Form(_age_band, lambda value: isinstance(value, str) and value in AGE_BANDS)
+            return Form(
+                _age_band,
+                lambda value: isinstance(value, str) and value in AGE_BANDS,
+                all_in=frozenset(AGE_BANDS).issuperset,
+            )
     shift = _SHIFT.fullmatch(name)
     return _shift_form(int(shift[1])) if shift else None
 
@@ -102,6 +109,21 @@ def _day(value: FieldValue, _: Surroundings | None = None) -> str:
     return value
 
 
+def _month(value: FieldValue, _: Surroundings) -> str:
+    # `is_day` and the cut in one: the month's set holds its year.
+    if isinstance(value, str) and (day := value[4:]) in _DAYS and (month := value[:7]) in _MONTHS:
+        if day == "-02-29" and value[:4] not in _LEAP_YEARS:
+            raise NotInForm
+        return month
+    raise NotInForm
+
+
+def _months(values: Sequence[Any]) -> list[FieldValue] | None:
+    months, days = [value[:7] for value in values], [value[4:] for value in values]
+    sound = _MONTHS.issuperset(months) and _DAYS.issuperset(days) and "-02-29" not in days
+    return months if sound else None
+
+
 def _instant(value: FieldValue, _: Surroundings | None = None) -> str:
     if not isinstance(value, str) or not is_instant(value):
         raise NotInForm
@@ -144,7 +166,7 @@ def _shift_form(most: int) -> Form:
         moved = (day + timedelta(days=step - most if step < most else step - most + 1)).isoformat()
         return _day(moved)
 
-    return Form(apply, is_day)
+    return Form(apply, is_day, all_in=all_known(is_day))
 
 
 def _is_month(value: FieldValue) -> bool:

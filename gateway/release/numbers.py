@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import re
 from calendar import isleap
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from operator import mul
 
-_CITIZEN_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CITIZEN_EXCESS = 48 * sum(_CITIZEN_WEIGHTS)
-_CITIZEN_CHECK = "10X98765432"
+_CITIZEN_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2, 1)
 
 _ORGANISATION = re.compile(r"[0-9A-HJ-NP-RTUWXY]{2}[0-9]{6}[0-9A-HJ-NP-RTUWXY]{10}", re.ASCII)
 _ORGANISATION_VALUES = {character: value for value, character in enumerate("0123456789ABCDEFGHJKLMNPQRTUWXY")}
@@ -25,7 +23,31 @@ PROVINCES = frozenset(re.findall("..", "1112131415212223313233343536374142434445
 _CITIZEN_PROVINCES = PROVINCES | {"83"}
 _YEARS = frozenset(str(year) for year in range(1800, 2100))
 _DAYS = frozenset(f"{date(2000, 1, 1) + timedelta(days=day):%m%d}" for day in range(366))
-_REGION_LENGTHS = (6, 9, 12)
+_DIGITS_3, _DIGITS_4 = [f"{number:03d}" for number in range(1000)], [f"{number:04d}" for number in range(10_000)]
+# Levels of 2, 4 and 6 digits, then 3 for the township and 3 for the village; nothing stands under an empty level.
+REGION = re.compile(
+    rf"(?:{'|'.join(sorted(PROVINCES))})(?:0000(?:000){{0,2}}|(?!00)[0-9]{{4}}(?:000000|(?!000)[0-9]{{6}}|[0-9]{{3}})?)",
+    re.ASCII,
+)
+
+
+def _weighed(groups: Iterable[str], start: int) -> dict[str, int]:
+    """Groups of a citizen's number that begin at character `start` -> their weighed sum (X counts 10)."""
+    weights = _CITIZEN_WEIGHTS[start:]
+    return {
+        group: sum(weight * (10 if sign == "X" else int(sign)) for weight, sign in zip(weights, group, strict=False))
+        for group in groups
+    }
+
+
+# A citizen's number group by group: a group that is no key here does not occur. Five look-ups are several times cheaper
+# than eighteen multiplications, and they check province and birth date on the way.
+_PROVINCE_SUMS = _weighed(_CITIZEN_PROVINCES, 0)
+_COUNTY_SUMS = _weighed(_DIGITS_4, 2)
+_YEAR_SUMS = _weighed(_YEARS, 6)
+_DAY_SUMS = _weighed(_DAYS, 10)
+CITIZEN_ENDS = _weighed((digits + check for digits in _DIGITS_3 for check in "0123456789X"), 14)
+"""The last four characters that a citizen's number may have, with their weighed sums."""
 
 
 def is_citizen_number(text: str) -> bool:
@@ -33,19 +55,37 @@ def is_citizen_number(text: str) -> bool:
 
     Permits for residents of Hong Kong, Macao and Taiwan (81, 82, 83) follow the same arithmetic.
     """
-    head = text[:17]
-    if (
-        len(text) != 18
-        or not (head.isascii() and head.isdigit())
-        or text[0] == "0"
-        or text[:2] not in _CITIZEN_PROVINCES
-    ):
+    try:
+        total = (
+            _PROVINCE_SUMS[text[:2]]
+            + _COUNTY_SUMS[text[2:6]]
+            + _YEAR_SUMS[text[6:10]]
+            + _DAY_SUMS[text[10:14]]
+            + CITIZEN_ENDS[text[14:]]
+        )
+    except KeyError:
         return False
-    if not is_birth_date(text[6:14]):
+    # ISO 7064 MOD 11-2: with the check character's own weight of 1 the sum leaves 1.
+    return total % 11 == 1 and (text[10:14] != "0229" or isleap(int(text[6:10])))
+
+
+def are_citizen_numbers(texts: Sequence[str]) -> bool:
+    """Whether all are GB 11643 numbers: `is_citizen_number` of many, at half the cost of asking one by one."""
+    days = [text[10:14] for text in texts]
+    if "0229" in days:
+        return all(map(is_citizen_number, texts))
+    try:
+        totals = [
+            _PROVINCE_SUMS[text[:2]]
+            + _COUNTY_SUMS[text[2:6]]
+            + _YEAR_SUMS[text[6:10]]
+            + _DAY_SUMS[day]
+            + CITIZEN_ENDS[text[14:]]
+            for text, day in zip(texts, days, strict=True)
+        ]
+    except KeyError:
         return False
-    # "0" is 48 in ASCII, so every weight counts 48 too often.
-    total = sum(map(mul, _CITIZEN_WEIGHTS, head.encode("ascii"))) - _CITIZEN_EXCESS
-    return _CITIZEN_CHECK[total % 11] == text[17]
+    return {total % 11 for total in totals} == {1}
 
 
 def is_birth_date(digits: str) -> bool:
@@ -70,12 +110,7 @@ def is_region(text: str) -> bool:
     Checked is the structure: a known province, and no lower level under an empty higher one. Whether the county exists is
     the registry's knowledge; towns directly under a prefecture (东莞, 中山 and others) leave the county level empty.
     """
-    length = len(text)
-    if length not in _REGION_LENGTHS or not (text.isascii() and text.isdigit()) or text[:2] not in PROVINCES:
-        return False
-    if text[2:4] == "00" and text[4:].strip("0"):
-        return False
-    return length < 12 or text[6:9] != "000" or text[9:] == "000"
+    return REGION.fullmatch(text) is not None
 
 
 def is_card_number(digits: str) -> bool:

@@ -13,9 +13,10 @@ from gateway.errors import ProviderFault
 from gateway.release.check import broken_forms, check
 from gateway.release.codes import TABLES
 from gateway.release.detectors import find
+from gateway.release.expected import FormBroken, expectations
 from gateway.release.forms import NotInForm, Surroundings, form_of
 from gateway.release.numbers import is_card_number, is_citizen_number, is_organisation_code
-from gateway.release.reduce import reduce
+from gateway.release.reduce import Reducer, reduce
 from tests.unit.release import release_world as world
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -228,6 +229,88 @@ def test_the_recipient_s_own_check_agrees_with_the_source(order):
     values, granted = order
     reduced = reduce(values, exchange=EX, grants=granted, today=world.TODAY, shift=bytes(range(32)))
     assert broken_forms(reduced.values, exchange=EX, grants=granted) == ()
+
+
+# --- many at once ------------------------------------------------------------------------------------------------------------
+
+ODD = st.one_of(
+    st.text(max_size=12), st.booleans(), st.integers(-5, 10**10), st.lists(names, max_size=3), citizen_numbers()
+)
+
+
+@pytest.mark.parametrize(("kind", "transform", "name"), FORMS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_form_says_of_many_what_it_says_of_each(kind, transform, name, data):
+    form = form_of(kind, transform, name)
+    values = data.draw(st.lists(st.one_of(SOURCES[kind], ODD), min_size=1, max_size=5))
+    values += [shown for value in values if (shown := applied(form, value)) is not None]
+    try:
+        together = form.recognises_all(values)
+    except TypeError:
+        together = False
+    assert together == all(map(form.recognises, values))
+    recognised = [value for value in values if form.recognises(value)]
+    assert not recognised or form.recognises_all(recognised)
+
+
+@pytest.mark.parametrize(("kind", "transform", "name"), [form for form in FORMS if form_of(*form).apply_all])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_form_makes_of_many_what_it_makes_of_each(kind, transform, name, data):
+    form = form_of(kind, transform, name)
+    values = data.draw(
+        st.lists(st.one_of(SOURCES[kind], ODD) if data.draw(st.booleans()) else SOURCES[kind], min_size=1)
+    )
+    try:
+        together = form.apply_all(values)
+    except (TypeError, AttributeError):
+        return
+    if together is not None:
+        assert list(together) == [applied(form, value) for value in values]
+
+
+def applied(form, value):
+    try:
+        return form.apply(value, HERE)
+    except (NotInForm, TypeError, OverflowError):
+        return None
+
+
+@QUICK
+@given(st.lists(orders(), min_size=1, max_size=4), st.data())
+def test_records_reduced_together_are_as_if_reduced_one_by_one(many, data):
+    granted = many[0][1]
+    records = [values for values, _ in many]
+    for values in records:
+        if values and data.draw(st.booleans()):
+            values[data.draw(st.sampled_from(sorted(values)))] = data.draw(st.one_of(ODD, st.none()))
+    reducer = Reducer(EX, granted, today=world.TODAY)
+    shifts = [bytes([number]) * 32 for number in range(len(records))]
+    together = reducer.reduce_all(records, shifts)
+    assert together == [reducer.reduce(values, shift=shift) for values, shift in zip(records, shifts, strict=True)]
+
+
+@QUICK
+@given(st.lists(orders(), min_size=1, max_size=3), st.data())
+def test_lines_checked_together_pass_exactly_where_each_passes(many, data):
+    granted = many[0][1]
+    lines = []
+    for number, (values, _) in enumerate(many, 1):
+        line = world.reduced_line(values, EX, granted, number=number)
+        if line.values and data.draw(st.booleans()):
+            name = data.draw(st.sampled_from(sorted(line.values)))
+            cell = data.draw(st.one_of(ODD.map(world.plain), st.just(SealedValue(b"x"))))
+            line = replace(line, values={**line.values, name: cell})
+        lines.append(line)
+    expected = expectations(EX, granted, medical=True)
+    try:
+        for line in lines:
+            expected.require_line(line)
+        each = True
+    except FormBroken:
+        each = False
+    assert expected.hold(lines) == each
 
 
 # --- D1 and below ------------------------------------------------------------------------------------------------------------
