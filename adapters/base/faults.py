@@ -42,6 +42,7 @@ CODES: Mapping[str, Said] = MappingProxyType(
         "wire_invalid": Said(400, "取数单格式有误", "the order is malformed"),
         "mapping_invalid": Said(500, "映射文件有误，拒绝启动", "the mapping file is wrong; the edge refuses to start"),
         "edge_settings": Said(500, "前置机配置有误，拒绝启动", "the edge's settings are wrong; it refuses to start"),
+        "certificate_invalid": Said(500, "证书、私钥与签发机构不相符或无法读取", "certificate, key and authority do not fit together"),
         "exchange_file_invalid": Said(500, "共享事项定义文件有误", "the file of exchange definitions is wrong"),
         "directory_invalid": Said(500, "对照表不属于本部门或已损坏", "the directory is another department's or is damaged"),
         "enrolment_suspicious": Said(403, "登记的号码呈连续或重复，疑似穷举，已中止", "the numbers to enrol look counted through"),

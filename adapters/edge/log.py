@@ -16,7 +16,7 @@ _MEMBERS = frozenset(
 
 
 class EdgeLog:
-    """Appends to a file (mode 0600). `event` says what happened: `order`, `received`, `sent`, `followed`, `fault`."""
+    """Appends to a file (mode 0600). `event` says what happened: `order`, `received`, `sent`, `followed`, `certificates`, `fault`."""
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600, exist_ok=True)

@@ -1,7 +1,7 @@
 """Runs one edge as a process: the gateway's door, the department's door, the inbox; or enrols the register and ends.
 
 Rules kept here: nothing listens before everything is validated; on SIGTERM the inbox stops taking, answers under way are finished,
-then the process ends.
+then the process ends; certificates are renewed while it runs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 import uvicorn
 
 from adapters.base.source import Enrolment
+from adapters.certificates import Certificates, RenewedTransport
 from adapters.edge import assembly, settings
 from adapters.edge.assembly import Edge
 from adapters.edge.following import Follower
@@ -38,9 +39,11 @@ COLLECT_EVERY = 300.0
 
 async def serve(config: Path) -> None:
     """Serve until told to stop. Raises `GatewayFault` when the edge refuses to start."""
-    edge = assembly.assemble(settings.load(config))
-    gateway = _gateway(edge)
-    servers = [_server(_app(edge), edge.settings.host, edge.settings.port)]
+    given = settings.load(config)
+    certificates = Certificates(given.tls) if given.tls is not None else None
+    edge = assembly.assemble(given)
+    gateway = _gateway(edge, certificates)
+    servers = [_server(_app(edge), edge.settings.host, edge.settings.port, certificates)]
     sender: Sender | None = None
     if edge.settings.local is not None and gateway is not None:
         sender = _sender(edge, gateway)
@@ -57,12 +60,22 @@ async def serve(config: Path) -> None:
     if sender is not None:
         taking.append(asyncio.create_task(sender.run(stop)))
     if isinstance(edge.register, Collecting):
-        taking.append(asyncio.create_task(_collect(edge, edge.register, stop)))
+        taking.append(asyncio.create_task(collect_files(edge, edge.register, stop)))
     if gateway is not None:
         taking.append(asyncio.create_task(Follower(gateway, edge.directory, edge.log).run(stop)))
+    if certificates is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, certificates.look_now)
+        taking.append(
+            asyncio.create_task(certificates.run(stop, lambda code: edge.log.note("certificates", code=code)))
+        )
     try:
         await _started(servers, serving)
-        _say({"address": f"http://{edge.settings.host}:{edge.settings.port}", "request_log": str(edge.log.path)})
+        _say(
+            {
+                "address": f"{'https' if certificates else 'http'}://{edge.settings.host}:{edge.settings.port}",
+                "request_log": str(edge.log.path),
+            }
+        )
         await stop.wait()
     finally:
         for server in servers:
@@ -77,7 +90,7 @@ async def serve(config: Path) -> None:
 async def enrol(config: Path, grant: str | None) -> Enrolment:
     """Enrol the register through the blind door, telling progress as JSON lines on standard output."""
     edge = assembly.assemble(settings.load(config))
-    gateway = _gateway(edge)
+    gateway = _gateway(edge, Certificates(edge.settings.tls) if edge.settings.tls is not None else None)
     if gateway is None:
         raise GatewayFault("edge_settings", member="gateway")
     try:
@@ -95,11 +108,12 @@ def progress(state: Enrolment) -> dict[str, int]:
     return {name: getattr(state, name) for name in Enrolment.__slots__}
 
 
-def _gateway(edge: Edge) -> GatewayPort | None:
+def _gateway(edge: Edge, certificates: Certificates | None) -> GatewayPort | None:
     access = edge.settings.gateway
-    return (
-        SdkGateway(access.configuration, edge.exchanges, medical=edge.settings.medical) if access is not None else None
-    )
+    if access is None:
+        return None
+    transport = RenewedTransport(certificates) if certificates is not None else None
+    return SdkGateway(access.configuration, edge.exchanges, medical=edge.settings.medical, transport=transport)
 
 
 def _app(edge: Edge) -> Any:
@@ -145,7 +159,8 @@ class Collecting(Protocol):
         ...
 
 
-async def _collect(edge: Edge, register: Collecting, stop: asyncio.Event) -> None:
+async def collect_files(edge: Edge, register: Collecting, stop: asyncio.Event) -> None:
+    """Fetch and land what is new, now and then, until told to stop."""
     while not stop.is_set():
         try:
             await register.collect()
@@ -164,9 +179,12 @@ async def _drained(inbox: Inbox | None, taking: list[asyncio.Task[None]]) -> Non
         task.cancel()
 
 
-def _server(app: Any, host: str, port: int) -> uvicorn.Server:
+def _server(app: Any, host: str, port: int, certificates: Certificates | None = None) -> uvicorn.Server:
+    context = None if certificates is None else lambda _config, _default: certificates.listening()
     # No access log: a departmental machine's log is `edge.jsonl`, whose members are closed.
-    return _Server(uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False))
+    return _Server(
+        uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False, ssl_context_factory=context)
+    )
 
 
 class _Server(uvicorn.Server):

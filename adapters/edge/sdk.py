@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+import httpx2
+
 from adapters.edge.port import Received, ReceivedLine, Sending, Sent
 from gateway.client.asynchronous import AsyncRunxinClient
 from gateway.client.configuration import Configuration
@@ -24,12 +26,20 @@ _TRUST_MAY_FOLLOW = frozenset({"sender_unpinned", "sender_unproved", "sealing_ke
 
 
 class SdkGateway:
-    """A `GatewayPort` over one SDK client. Machine work (inbox, blind door) is done without an officer, sending with the configured one."""
+    """A `GatewayPort` over one SDK client. Machine work (inbox, blind door) is done without an officer, sending with the configured one.
+
+    transport: mutual TLS where the edge has certificates.
+    """
 
     def __init__(
-        self, configuration: Configuration, exchanges: Mapping[str, Exchange], *, medical: bool = False
+        self,
+        configuration: Configuration,
+        exchanges: Mapping[str, Exchange],
+        *,
+        medical: bool = False,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self._client = AsyncRunxinClient(configuration, exchanges=exchanges)
+        self._client = AsyncRunxinClient(configuration, exchanges=exchanges, transport=transport)
         self._machine = self._client.acting_as(None)
         self._exchanges = exchanges
         self._medical = medical

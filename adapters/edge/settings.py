@@ -8,6 +8,7 @@ stand in files of their own, never in the settings.
     [source]   see `sources.py`
     [gateway]  client (the SDK's configuration file, whose `sender_key` is this edge's `signing_key`), inbox = true   (optional)
     [local]    port, token (file): the departmental system's own door, on loopback   (optional)
+    [tls]      certificate, key, authority (PEM files): mutual TLS with the gateway; needed to listen elsewhere than on loopback
     [limits]   seconds, attempts, at_once, queue, failures, cool_off, max_bytes   (all optional)
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base.calls import Limits
+from adapters.certificates import CertificateFiles
 from adapters.edge.sources import Source
 from adapters.edge.sources import read as read_source
 from gateway.client.configuration import Configuration
@@ -29,6 +31,7 @@ from gateway.domain.vocabulary import Department
 from gateway.errors import BadRequest, GatewayFault
 from keys.signing import SigningKey, VerifyKey
 
+LOOPBACK = "127.0.0.1"
 _EDGE = {
     "organisation", "department", "region", "port", "exchanges", "mapping", "directory", "signing_key", "gateway_key",
 }  # fmt: skip
@@ -52,7 +55,7 @@ class LocalDoor:
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """All of one edge. gateway: None for an edge that only answers orders."""
+    """All of one edge. gateway: None for an edge that only answers orders. tls: None on loopback only."""
 
     party: Party
     region: str
@@ -67,6 +70,7 @@ class EdgeSettings:
     gateway_key: VerifyKey
     gateway: GatewayAccess | None
     local: LocalDoor | None
+    tls: CertificateFiles | None
     source: Source
     limits: Limits
 
@@ -78,7 +82,7 @@ def load(path: Path) -> EdgeSettings:
     except (OSError, ValueError):
         raise GatewayFault("edge_settings", member="file") from None
     home = path.resolve().parent
-    _closed(document, "file", {"edge", "source"}, {"gateway", "local", "limits"})
+    _closed(document, "file", {"edge", "source"}, {"gateway", "local", "limits", "tls"})
     edge = _closed(document["edge"], "edge", _EDGE, {"host", "medical", "log"})
     try:
         party = Party(str(edge["organisation"]), Department(edge["department"]))
@@ -88,7 +92,7 @@ def load(path: Path) -> EdgeSettings:
     return EdgeSettings(
         party=party,
         region=str(edge["region"]),
-        host=edge.get("host", "127.0.0.1"),
+        host=edge.get("host", LOOPBACK),
         port=int(edge["port"]),
         medical=bool(edge.get("medical", False)),
         log=home / edge.get("log", "edge.jsonl"),
@@ -99,6 +103,7 @@ def load(path: Path) -> EdgeSettings:
         gateway_key=_public_key(home / edge["gateway_key"]),
         gateway=_gateway(document["gateway"], home, party, signing_key) if "gateway" in document else None,
         local=_local(document["local"], home) if "local" in document else None,
+        tls=_tls(document.get("tls"), home, edge.get("host", LOOPBACK)),
         source=read_source(document["source"], home, _closed),
         limits=_limits(document.get("limits", {})),
     )
@@ -116,6 +121,15 @@ def _gateway(given: dict[str, Any], home: Path, party: Party, signing_key: Signi
 def _local(given: dict[str, Any], home: Path) -> LocalDoor:
     _closed(given, "local", {"port", "token"})
     return LocalDoor(int(given["port"]), home / given["token"])
+
+
+def _tls(given: Any, home: Path, host: str) -> CertificateFiles | None:
+    if given is None:
+        if host not in (LOOPBACK, "::1", "localhost"):
+            raise GatewayFault("edge_settings", member="tls")
+        return None
+    _closed(given, "tls", {"certificate", "key", "authority"})
+    return CertificateFiles(home / given["certificate"], home / given["key"], home / given["authority"])
 
 
 def _limits(given: dict[str, Any]) -> Limits:
