@@ -2,28 +2,34 @@
 
 import asyncio
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from gateway.app import build, console_secret, found_premises, opened
+from gateway.client.statements import approval
+from gateway.console import accounts
 from gateway.console.demo_accounts import make_demo_accounts
 from gateway.console.roles import Role
 from gateway.domain.entries import EntryDraft
-from gateway.domain.parties import Organisation, Party
+from gateway.domain.parties import Organisation, Party, Person
 from gateway.domain.subjects import GATEWAY_SCOPE, Scope
 from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome
 from gateway.settings import Settings
 from gateway.store.console import find_account
 from keys.identifiers import identify
+from keys.signing import SigningKey
 from keys.text import write
 
 LOOPBACK = ("127.0.0.1", 50000)
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 CODE = "91330106MA28A1234X"
+SECOND_OWNER = "demo-education-owner"
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 
 
@@ -58,13 +64,25 @@ def drafts(version: str, child: bytes) -> list[EntryDraft]:
 
 
 class Site:
-    """passwords: demo account -> password. child: a pseudonym of civil affairs whose history holds entries."""
+    """passwords: demo account -> password. child: a pseudonym of civil affairs whose history holds entries. approvers: staff number ->
+    party and key; `key_file` gives the key's file.
+    """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, strangers: int = 0) -> None:
+        self.settings, self._strangers = settings, strangers
         self.passwords: dict[str, str] = {}
         self.child = ""
         self.seeded = 0
+        self.approvers: dict[str, tuple[Party, SigningKey]] = {}
+
+    def key_file(self, staff: str) -> Path:
+        """The PKCS #8 file of an approver's key."""
+        return self.settings.data.parent / f"{staff}.pem"
+
+    def signed(self, staff: str, subject: dict) -> str:
+        """An approver's statement."""
+        party, key = self.approvers[staff]
+        return approval(staff, party, key, subject=subject, now=int(time.time()))
 
     async def _seed(self) -> None:
         from gateway.store.registry_changes import put_organisation
@@ -72,11 +90,14 @@ class Site:
         async with opened(self.settings) as house:
             for one in await make_demo_accounts(house, console_secret(self.settings), self.settings):
                 self.passwords[str(one.role)] = one.password
+            await self._second_owner(house)
             identifier = identify("cn-rid", "330106201203040012")
             pseudonym = house.ring.derive(Scope.open(Department.CIVIL_AFFAIRS), identifier)
             self.child = write(pseudonym)
             point = house.ring.translate([pseudonym], GATEWAY_SCOPE)[0].point
             made = drafts(house.book.version, point)
+            # Children whom no case ties to the office that reads them, each once.
+            made += [replace(made[0], children=(bytes([number]) * 32,)) for number in range(1, self._strangers + 1)]
             for one in made:
                 await house.log.append(one)
             self.seeded = len(made)
@@ -85,6 +106,33 @@ class Site:
                 organisation = Organisation(CODE, HOSTILE, "330106", frozenset({party.department}))
                 await put_organisation(writing, organisation)
                 await _register(writing, party)
+                for staff, department in (("E0501", Department.EDUCATION), ("H0502", Department.HEALTH)):
+                    await self._enrol(writing, staff, Party(CODE, department))
+
+    async def _second_owner(self, house) -> None:
+        """A policy owner of education, whose own key signs."""
+        self.passwords[SECOND_OWNER] = "second-owner-of-the-rules"
+        await accounts.add(
+            house,
+            console_secret(self.settings),
+            SECOND_OWNER,
+            person=f"{CODE}/E0501",
+            role=Role.POLICY_OWNER,
+            department=Department.EDUCATION,
+            password=self.passwords[SECOND_OWNER],
+            by="tests",
+            demo=True,
+        )
+
+    async def _enrol(self, writing, staff: str, party: Party) -> None:
+        from gateway.store.registry import Enrolled
+        from gateway.store.registry_changes import add_person
+
+        key, now = SigningKey.generate(), int(time.time())
+        person = Person(staff, party, frozenset({"approver"}), key.thumbprint, key.verify_key.public)
+        await add_person(writing, Enrolled(person, now + 10**6, "an administrator", "a statement"), now=now)
+        key.save(self.key_file(staff))
+        self.approvers[staff] = (party, key)
 
     @contextmanager
     def running(self):
@@ -112,8 +160,8 @@ async def _register(writing, party) -> None:
     )
 
 
-def make_site(folder: Path, **changes) -> Site:
-    site = Site(settings_in(folder, **changes))
+def make_site(folder: Path, *, strangers: int = 0, **changes) -> Site:
+    site = Site(settings_in(folder, **changes), strangers)
     found_premises(site.settings)
     # In a thread of its own: Playwright keeps a loop running in the one that calls.
     with ThreadPoolExecutor(1) as pool:

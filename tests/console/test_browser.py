@@ -6,6 +6,8 @@ import json
 import re
 import threading
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 import uvicorn
@@ -14,7 +16,7 @@ from playwright.sync_api import expect, sync_playwright
 from gateway.app import build
 from gateway.console.doors import doors
 from gateway.console.roles import Role
-from tests.console.site import make_site
+from tests.console.site import CODE, SECOND_OWNER, make_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 FLAGS = [
@@ -33,16 +35,29 @@ HEADINGS = {"zh": "总览", "en": "Overview"}
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """(address, site) of a gateway that really listens."""
-    site = make_site(tmp_path_factory.mktemp("browser"))
+    site = make_site(tmp_path_factory.mktemp("browser"), strangers=4)
     server = uvicorn.Server(uvicorn.Config(build(site.settings), port=0, access_log=False, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         assert thread.is_alive()
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}/console", site
+    address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/console"
+    review_once(address, site)
+    yield address, site
     server.should_exit = True
     thread.join()
+
+
+def review_once(address, site):
+    """The audit administrator reviews the accesses of the last weeks."""
+    browser = build_opener(HTTPCookieProcessor())
+    browser.addheaders = [("Sec-Fetch-Site", "same-origin")]
+    form = {"account": "demo-audit-admin", "password": site.passwords["audit_admin"]}
+    browser.open(f"{address}/sign-in", data=urlencode(form).encode())
+    page = browser.open(f"{address}/review", data=b"").read().decode()
+    while "进行中" in page:
+        page = browser.open(f"{address}/review").read().decode()
+    assert "/review/unrelated-" in page
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +71,7 @@ def engine(chromium):
 class Seat:
     """Somebody in front of a browser. complaints: what the browser's console said."""
 
-    def __init__(self, engine, served, role, *, language="zh", width=1280, theme="light"):
+    def __init__(self, engine, served, role, *, language="zh", width=1280, theme="light", account=""):
         self.address, site = served
         self.context = engine.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
         look = {"name": "runxin-look", "value": f"{language}.{theme}", "domain": "127.0.0.1", "path": "/console"}
@@ -67,8 +82,8 @@ class Seat:
         self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(f"{self.address}/sign-in")
-        self.page.fill("[name=account]", f"demo-{role.replace('_', '-')}")
-        self.page.fill("[name=password]", site.passwords[str(role)])
+        self.page.fill("[name=account]", account or f"demo-{role.replace('_', '-')}")
+        self.page.fill("[name=password]", site.passwords[account or str(role)])
         self.page.click("form.stack button")
         expect(self.page.locator("h1")).to_have_text(HEADINGS[language])
 
@@ -77,6 +92,25 @@ class Seat:
 
     def __exit__(self, *_):
         self.context.close()
+
+    def menu(self, name):
+        """Go where the menu says."""
+        if self.page.viewport_size["width"] < 900:
+            self.page.locator("summary.brand").click()
+        self.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+
+    def sign(self, site, staff, department, button):
+        """Sign what the page shows with an approver's own key file, which never leaves the browser."""
+        sent = []
+        self.page.on("request", lambda request: sent.append(request.post_data or ""))
+        self.page.fill("[data-iss]", staff)
+        self.page.fill("[data-org]", CODE)
+        self.page.select_option("[data-dept]", department)
+        self.page.set_input_files("[data-key-file]", site.key_file(staff))
+        self.page.get_by_role("button", name=button, exact=True).click()
+        self.page.wait_for_load_state()
+        secret = "".join(site.key_file(staff).read_text().splitlines()[1:-1])
+        assert not [body for body in sent if secret[:40] in body or "PRIVATE" in body]
 
     def axe(self, rules=None):
         """Serious and critical violations on the page. Evaluated by the debugger, so the page's policy stays strict."""
@@ -133,13 +167,21 @@ def test_a_planted_violation_is_found(engine, served):
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_auditor_goes_from_the_overview_to_an_entry_verifies_it_opens_a_finding_and_exports_a_pack(
+def test_an_auditor_goes_from_the_overview_to_an_unexplained_access_verifies_it_opens_a_finding_and_exports_a_pack(
     language, width, engine, served
 ):
     said = {
-        "zh": ("审计条目", "该条目确在已签名的日志之中。", "提出问题", "导出包", "制作导出包", "取回", "打开明细"),
+        "zh": (
+            "有查询待您复核",
+            "该条目确在已签名的日志之中。",
+            "提出问题",
+            "导出包",
+            "制作导出包",
+            "取回",
+            "打开明细",
+        ),
         "en": (
-            "Entries",
+            "Accesses wait for your review",
             "This entry stands in the signed log.",
             "Open a finding",
             "Export packs",
@@ -148,7 +190,7 @@ def test_an_auditor_goes_from_the_overview_to_an_entry_verifies_it_opens_a_findi
             "Open the details",
         ),
     }
-    entries, stands, finding, packs, make, fetch, details = said[language]
+    waiting, stands, finding, packs, make, fetch, details = said[language]
     with Seat(engine, served, Role.AUDITOR, language=language, width=width) as seat:
         page, clicks = seat.page, 0
 
@@ -157,26 +199,23 @@ def test_an_auditor_goes_from_the_overview_to_an_entry_verifies_it_opens_a_findi
             locator.click()
             clicks += 1
 
-        def menu(name):
-            if width < 900:
-                click(page.locator("summary.brand"))
-            click(page.get_by_role("navigation").get_by_role("link", name=name, exact=True))
-
-        menu(entries)
-        page.select_option("[name=outcome]", "denied")
-        click(page.locator("form.filters button.btn-primary"))
-        click(page.locator("tr[data-row] a.row-link").first)
+        click(page.locator("a.matter", has_text=waiting))
+        click(page.locator('tr[data-row] a.row-link[href*="unrelated-"]').first)
+        matter = page.url
+        click(page.locator("ul.pills a.row-link").first)
         assert clicks <= 5
         expect(page.locator("[data-overall]")).to_have_text(stands)
         assert page.locator(".verdict.pass").count() == 4
         page.fill("form[action$=details] [name=reason]", "例行抽查")
         page.get_by_role("button", name=details).click()
         expect(page.locator("dl.facts").nth(1)).to_contain_text("M0101")
-        page.get_by_role("link", name=finding).click()
+        page.goto(matter)
+        page.keyboard.press("f")
+        expect(page.locator("[name=text]")).to_be_visible()
         page.fill("[name=text]", "审批与查询时间不符")
         page.get_by_role("button", name=finding).click()
         expect(page.locator(".tag-open").first).to_be_visible()
-        menu(packs)
+        seat.menu(packs)
         page.fill("[name=reason]", "年度审计取证")
         page.get_by_role("button", name=make).click()
         link = page.get_by_role("link", name=fetch).first
@@ -185,6 +224,60 @@ def test_an_auditor_goes_from_the_overview_to_an_entry_verifies_it_opens_a_findi
             link.click()
         assert re.search(r"auditpack\.zip$", download.value.suggested_filename)
         assert seat.complaints == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_policy_owner_drafts_sees_the_diff_has_it_signed_by_others_activates_and_goes_back(
+    language, width, engine, served
+):
+    said = {
+        "zh": ("规则变更草案", "新建草案", "其余不变", "保存草案", "待签署", "签署", "生效", "回退到先前版本", "现行"),
+        "en": (
+            "Drafts of rules",
+            "New draft",
+            "nothing else changes",
+            "Keep the draft",
+            "to be signed",
+            "Sign the draft",
+            "Activate",
+            "Return to an earlier version",
+            "decides now",
+        ),
+    }
+    drafts, new, nothing_else, keep, to_sign, sign, activate, back, decides = said[language]
+    site = served[1]
+    where = {"language": language, "width": width}
+    with Seat(engine, served, Role.POLICY_OWNER, **where) as author:
+        page = author.page
+        author.menu(drafts)
+        page.get_by_role("link", name=new).click()
+        page.select_option("[name=rule]", "X02.ca.q02")
+        page.locator("form.filters button").click()
+        expect(page.locator("[name=id]")).to_have_value("X02.ca.q02")
+        page.fill("[name=exp]", "2031-01-01T00:00:00Z")
+        page.fill("[name=why]", "缩短期限以便年度复审")
+        expect(page.locator("#preview")).to_contain_text("2031-01-01")
+        expect(page.locator("#preview")).to_contain_text(nothing_else)
+        page.get_by_role("button", name=keep).click()
+        expect(page.locator("#h-state")).to_contain_text(to_sign)
+        draft = page.url
+        expect(page.locator("button[aria-describedby=why-activate-1]")).to_be_visible()
+        with Seat(engine, served, Role.POLICY_OWNER, account=SECOND_OWNER, **where) as second:
+            for staff, department in (("E0501", "education"), ("H0502", "health")):
+                second.page.goto(draft)
+                second.sign(site, staff, department, sign)
+                expect(second.page.locator("p", has_text=staff)).to_be_visible()
+            assert second.complaints == []
+        page.reload()
+        page.get_by_role("button", name=activate, exact=True).click()
+        first = page.locator("#h-history ~ div tbody tr").first
+        expect(first).to_contain_text(decides)
+        expect(first).to_contain_text("缩短期限以便年度复审")
+        author.sign(site, "E0501", "education", back)
+        expect(first).not_to_contain_text("缩短期限以便年度复审")
+        expect(first).to_contain_text(decides)
+        assert author.complaints == []
 
 
 @pytest.mark.parametrize("part", ["leaf", "path", "root", "vkey", "index"])
@@ -272,7 +365,7 @@ def test_older_entries_arrive_without_a_new_page(engine, served):
         seat.page.goto(f"{seat.address}/entries?kind=query")
         assert seat.page.locator("tr[data-row]").count() == 50
         seat.page.get_by_role("link", name="更早的条目").click()
-        expect(seat.page.locator("tr[data-row]")).to_have_count(61)
+        expect(seat.page.locator("tr[data-row]")).to_have_count(65)
         assert seat.complaints == []
 
 

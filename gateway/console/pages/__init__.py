@@ -20,6 +20,8 @@ ORDER = (
     "verification",
     "exports",
     "catalogue",
+    "drafts",
+    "versions",
     "why",
     "switches",
     "parties",

@@ -1,20 +1,23 @@
-"""共享目录与共享规则: what may be exchanged, under which rows, each row beside its sentence; and the versions that decided.
+"""共享目录与共享规则: what may be exchanged, under which rows, each row beside its sentence, now or as of an earlier version.
 
-Rules kept here: what is shown is the active version, read once per page; nothing is edited here.
+Rules kept here: what is shown is one version, read once per page, the active one unless an earlier one is asked for; nothing is
+edited here.
 """
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
-from gateway.audit.reading import Question, page
 from gateway.console import rule_sentences
 from gateway.console.doors import door
 from gateway.console.refusals import Refused
 from gateway.console.roles import EVERYBODY, Role
 from gateway.console.visits import Visit
-from gateway.domain.vocabulary import Department, EntryKind
+from gateway.domain.vocabulary import Department
+from gateway.flows import policy_changes
+from gateway.flows.policy_changes import Line
 from policies.rows import Rule
+from policies.snapshot import Snapshot
 
 READERS = EVERYBODY - {Role.SYSTEM_ADMIN}
 PAGE = 40
@@ -48,7 +51,7 @@ async def exchange(visit: Visit) -> Response:
 @door("GET", "/rules", roles=READERS, does="Rules", menu="policy")
 async def rules(visit: Visit) -> Response:
     """Every rule, filtered, by pages."""
-    snapshot = visit.house.book.snapshot
+    snapshot, number, versions = await as_of(visit)
     department, effect, after = (
         visit.query("department"),
         visit.query("effect"),
@@ -69,6 +72,9 @@ async def rules(visit: Visit) -> Response:
     return visit.page(
         "_rule_rows.html" if part else "rules.html",
         rules=_told(visit, [rule for _, rule in some]),
+        as_of=number,
+        versions=versions,
+        draftable=visit.may("draft_form"),
         found=len(chosen),
         more=last,
         department=department,
@@ -77,21 +83,22 @@ async def rules(visit: Visit) -> Response:
     )
 
 
-@door("GET", "/versions", roles=READERS, does="Versions", menu="policy")
-async def versions(visit: Visit) -> Response:
-    """The active version, and the changes that the log tells of."""
-    snapshot = visit.house.book.snapshot
-    async with visit.house.database.read() as reading:
-        changes = await page(reading, Question(kind=str(EntryKind.POLICY_CHANGED), limit=100))
-    served = sum(each.state == "served" for each in snapshot.catalogue.exchanges.values())
-    return visit.page(
-        "versions.html",
-        snapshot=snapshot,
-        changes=changes,
-        served=served,
-        denies=sum(not rule.allows for rule in snapshot.rules),
-        may_open=visit.may("entry"),
-    )
+async def as_of(visit: Visit) -> tuple[Snapshot, int, list[Line]]:
+    """(the version to show, its number, every activation): the one that decides unless `version` names an earlier one."""
+    house = visit.house
+    if house.policy_versions is None:
+        return house.book.snapshot, 0, []
+    lines = await policy_changes.history(house)
+    deciding = next((line for line in lines if line.deciding), lines[-1])
+    number = visit.number(visit.query("version")) or deciding.activation.number
+    if number == deciding.activation.number:
+        return house.book.snapshot, number, lines
+    chosen = next((line for line in lines if line.activation.number == number), None)
+    if chosen is None:
+        raise Refused("page_unknown")
+    async with house.database.read() as reading:
+        edition = await house.versions.edition(reading, chosen.activation.change_id, chosen.activation.revision)
+    return edition.snapshot, number, lines
 
 
 def _told(visit: Visit, rows: list[Rule]) -> list[tuple[Rule, str]]:
