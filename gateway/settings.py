@@ -51,6 +51,10 @@ class Settings(BaseSettings):
         default=256, ge=0, description="Free MiB below which only protective and emergency entries are taken."
     )
     order_timeout: float = Field(default=10.0, gt=0, le=60, description="Seconds that an edge has to answer an order.")
+    embedded: tuple[Path, ...] = Field(
+        default=(),
+        description="Settings files of edges whose adapters run inside the gateway, for trying out (a JSON list of paths).",
+    )
     embedded_may_serve_sensitive: bool = Field(
         default=False, description="Let embedded adapters serve D0 and L5 (their answers are labelled `sighted`)."
     )

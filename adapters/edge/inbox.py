@@ -33,12 +33,12 @@ class Inbox:
         """Set unless an envelope is between the gateway and the departmental system just now."""
         self.idle.set()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Take and hand over until told to stop."""
+    async def run(self, stop: asyncio.Event, wait: int = WAIT) -> None:
+        """Take and hand over until told to stop. wait: seconds of one poll."""
         pause = _FIRST_PAUSE
         while not stop.is_set():
             try:
-                stored = await self.once(wait=WAIT)
+                stored = await self.once(wait=wait)
             except Exception as error:
                 # Whatever goes wrong, a later round may succeed; the log tells the code, never a message.
                 self._log.note("fault", code=error.code if isinstance(error, GatewayError) else "gateway_unreachable")

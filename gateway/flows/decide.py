@@ -26,6 +26,7 @@ from gateway.flows.account import Account
 from gateway.flows.house import House
 from gateway.flows.recognise import recognise
 from gateway.flows.requests import SubjectRequest
+from gateway.flows.sighted import is_sighted, refuse_sighted
 from gateway.store.database import Reading
 from policies.obligations import combine
 
@@ -102,8 +103,10 @@ async def decide(
     subjects: Iterable[tuple[int, SubjectRequest | None]],
     reading: Reading,
 ) -> SendDecision:
-    """Decide every line. Raises `Denied` where the whole delivery cannot be (no recipient key, unknown recipient)."""
+    """Decide every line. Raises `Denied` where the whole delivery cannot be (no recipient key, unknown recipient, sighted)."""
     key, caller = house.registry.sealing_key(wish.recipient), account.caller
+    account.sighted = is_sighted(house, caller.party, wish.recipient)
+    refuse_sighted(house, wish.exchange, sighted=account.sighted)
     lines = []
     for number, subject in subjects:
         recognised = await recognise(house, account, wish.exchange, subject, reading)

@@ -26,7 +26,9 @@ from gateway.flows.account import Account, is_outage, recorded
 from gateway.flows.decide import party_named, permit_both_ends
 from gateway.flows.deliver import own_pseudonym
 from gateway.flows.house import House
+from gateway.flows.registration import read_party
 from gateway.flows.requests import InboxRequest, SignedRequest
+from gateway.flows.sighted import is_sighted, refuse_sighted
 from gateway.release.labels import labels
 from gateway.release.obligation_text import parse as parse_obligation
 from gateway.store.basis import AccessRow, remember_accesses
@@ -113,6 +115,7 @@ async def hand_out(house: House, caller: Caller, row: Delivery) -> HandedOut | N
     account.children = tuple(dict.fromkeys(bytes.fromhex(child) for child in facts["children"].values()))
     account.references.update({"delivery": row.delivery_id, "fields": facts["fields"]})
     account.policy_version = house.book.version
+    account.sighted = is_sighted(house, read_party(row.sender), caller.party)
     permits: list[Permit] = []
 
     async def within(writing: Writing) -> EntryDraft | None:
@@ -186,13 +189,14 @@ async def still_allowed(house: House, row: Delivery, facts: dict[str, Any], read
     exchange = house.catalogue.exchanges.get(row.exchange)
     if exchange is None:
         raise BadRequest("exchange_unknown")
-    sender = sender_of(house, row, facts)
+    sender, recipient = sender_of(house, row, facts), party_named(house, row.recipient)
+    refuse_sighted(house, exchange, sighted=is_sighted(house, sender.party, recipient))
     ask = Ask(
         exchange=exchange,
         purpose=row.purpose,
         door=Door(row.door),
         action=Action.SUBMIT,
-        recipient=party_named(house, row.recipient),
+        recipient=recipient,
         fields=tuple(exchange.fields),
         case_id=facts["case"] or None,
         reason=facts["reason"] or None,

@@ -28,14 +28,15 @@ from gateway.domain.exchanges import Exchange
 from gateway.domain.orders import Checked, Order, OrderLine, Release, SealInfo
 from gateway.domain.permits import Permit
 from gateway.domain.subjects import Child, Recognised, Scope
-from gateway.domain.vocabulary import Action, ConsentState, EntryKind, Level, Outcome, Profile
-from gateway.errors import BadRequest, Denied, NoResult, ProviderFault
+from gateway.domain.vocabulary import Action, ConsentState, EntryKind, Outcome
+from gateway.errors import BadRequest, NoResult, ProviderFault
 from gateway.flows.account import Account, recorded
 from gateway.flows.asked import case_asked, exchange_asked, fields_asked, naming_known_fields, reason_asked
 from gateway.flows.calendar_days import DAYS
 from gateway.flows.house import House
 from gateway.flows.recognise import name_for, recognise
 from gateway.flows.requests import QueryRequest, SignedRequest
+from gateway.flows.sighted import is_sighted, refuse_sighted
 from gateway.flows.translate import translate_lines
 from gateway.release.check import check
 from gateway.release.wire import to_wire
@@ -100,9 +101,11 @@ async def query(house: House, signed: SignedRequest, read: Callable[[bytes], Que
         edge = provider_for(house, exchange, basis)
         account.provider = edge.party.department
         order = write_order(house, permit, edge, authenticated.caller.request_id)
+        account.sighted = is_sighted(house, edge.party, authenticated.caller.party)
+        refuse_sighted(house, exchange, sighted=account.sighted)
         release = await house.providers.at(edge).fetch(order)
-        account.sighted = release.sighted
-        refuse_sighted(house, exchange, release)
+        account.sighted |= release.sighted
+        refuse_sighted(house, exchange, sighted=account.sighted)
         verify_sender(release, edge, order)
 
         # (6) translate, check
@@ -199,13 +202,6 @@ def write_order(house: House, permit: Permit, edge: Edge, request_id: str) -> Or
         request_digest=hashlib.sha256(basis.recognised.caller.body_digest).hexdigest(),
         expires_at=int(house.clock.now().timestamp()) + ORDER_LIFETIME,
     )
-
-
-def refuse_sighted(house: House, exchange: Exchange, release: Release) -> None:
-    """An embedded adapter sees clear data inside the gateway; by default it may not serve D0 or L5."""
-    sensitive = exchange.profile is Profile.D0 or exchange.level is Level.L5
-    if release.sighted and sensitive and not house.embedded_may_serve_sensitive:
-        raise Denied("sighted_refused", exchange=exchange.id)
 
 
 def verify_sender(release: Release, edge: Edge, order: Order) -> None:

@@ -1,0 +1,135 @@
+"""Adapters inside the gateway's own process, for trying a department out before it has a front-end machine.
+
+Rules kept here: an embedded adapter is assembled from the same settings file as an edge and answers the same orders, but the gateway's
+process sees what it reads and what it opens: every answer is labelled `sighted`, and what may not be seen there is refused by the flows
+before an adapter is asked; faults become the same stable codes as an edge's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from adapters.base.source import Source
+from adapters.edge import assembly, runner, settings
+from adapters.edge.assembly import Edge
+from adapters.edge.inbox import Inbox
+from adapters.edge.sdk import SdkGateway
+from adapters.remote import PASSED_ON, PROVIDER_CODES, Reachable
+from gateway.domain.orders import Order, Release
+from gateway.domain.parties import Party
+from gateway.errors import Denied, GatewayError, ProviderFault
+from gateway.release.wire import release_from_wire, release_to_wire
+
+INBOX_WAIT = 2
+"""Seconds of a poll of our own door: a longer one would hold up the gateway when it closes."""
+
+Registered_contra = TypeVar("Registered_contra", bound=Reachable, contravariant=True)
+"""Registered edges as the gateway keeps them."""
+
+
+class Answers(Protocol):
+    """A provider that answers orders."""
+
+    async def fetch(self, order: Order) -> Release:
+        """The release for an order. Raises `ProviderFault`."""
+        ...
+
+
+class Edges(Protocol[Registered_contra]):
+    """Reaches providers that are not embedded."""
+
+    def at(self, edge: Registered_contra) -> Answers:
+        """The provider behind a registered edge."""
+        ...
+
+
+class EmbeddedAdapter:
+    """One provider whose adapter runs here. timeout: seconds for an answer."""
+
+    def __init__(self, party: Party, source: Source, timeout: float) -> None:
+        self._party = party
+        self._source = source
+        self._timeout = timeout
+
+    async def fetch(self, order: Order) -> Release:
+        """The release, unchecked and labelled `sighted`. Raises what `RemoteEdge.fetch` raises."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                release = await self._source.fetch(order)
+            # By way of the wire's form, so that what the flows check is exactly what an edge could have sent.
+            wired = json.loads(json.dumps(release_to_wire(release)))
+            return replace(release_from_wire(wired), sighted=True)
+        except TimeoutError as error:
+            raise ProviderFault("provider_timeout", edge=self._party.text) from error
+        except GatewayError as error:
+            raise self._refusal(error) from error
+        except Exception as error:
+            # An adapter's mistake is the provider's fault, here as behind an edge.
+            raise ProviderFault("provider_refused", edge=self._party.text) from error
+
+    def _refusal(self, error: GatewayError) -> GatewayError:
+        if error.code in PASSED_ON:
+            return Denied(error.code)
+        code = error.code if error.code in PROVIDER_CODES else "provider_refused"
+        return ProviderFault(code, edge=self._party.text)
+
+
+class EmbeddedAdapters(Generic[Registered_contra]):
+    """Every embedded adapter of a gateway, in front of the edges of all other parties."""
+
+    def __init__(self, edges: Sequence[Edge], others: Edges[Registered_contra], timeout: float) -> None:
+        self._edges = tuple(edges)
+        self._others = others
+        self._answering = {
+            edge.settings.party: EmbeddedAdapter(edge.settings.party, edge.source, timeout) for edge in self._edges
+        }
+
+    @classmethod
+    def open(
+        cls, files: Sequence[Path], others: Edges[Registered_contra], timeout: float
+    ) -> EmbeddedAdapters[Registered_contra]:
+        """Assemble an adapter from each settings file of an edge. Raises what `assembly.assemble` raises."""
+        return cls([assembly.assemble(settings.load(file)) for file in files], others, timeout)
+
+    @property
+    def parties(self) -> frozenset[Party]:
+        """For whom adapters run here."""
+        return frozenset(self._answering)
+
+    def at(self, edge: Registered_contra) -> Answers:
+        """The provider of a registered edge: embedded where there is one, else behind its URL."""
+        embedded = self._answering.get(edge.party)
+        return embedded if embedded is not None else self._others.at(edge)
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Inboxes are taken and files collected meanwhile; at the end everything is closed."""
+        stop = asyncio.Event()
+        ports: list[SdkGateway] = []
+        tasks: list[asyncio.Task[None]] = []
+        for edge in self._edges:
+            access = edge.settings.gateway
+            if access is not None and access.inbox:
+                port = SdkGateway(access.configuration, edge.exchanges, medical=edge.settings.medical)
+                ports.append(port)
+                inbox = Inbox(port, edge.source, edge.directory, edge.log)
+                tasks.append(asyncio.create_task(inbox.run(stop, wait=INBOX_WAIT)))
+            if isinstance(edge.register, runner.Collecting):
+                tasks.append(asyncio.create_task(runner.collect_files(edge, edge.register, stop)))
+        try:
+            yield
+        finally:
+            stop.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for port in ports:
+                await port.close()
+            for edge in self._edges:
+                await edge.close()
