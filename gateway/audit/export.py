@@ -4,6 +4,7 @@
     tile/…                every tile of the tree               tile/entries/…   every skeleton
     histories/<n>.json    a history's keys, laid open, with its line in the epoch's index
     details/<index>       opened details: salt and JSON        verify.py, verify.html   the verifiers
+    sealed/<index>        the same, sealed to one auditor's key (`unseal` opens them)
     request.json          what was asked, by which entry       policy.txt   the quorum of witnesses (c2sp.org/tlog-policy)
     witnessed             the newest checkpoint with a quorum  proofs/<index>.tlog-proof   of picked entries
     manifest.json         SHA-256 of every other file
@@ -17,28 +18,32 @@ from __future__ import annotations
 import json
 import shutil
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from gateway.audit.batch import Asked
+from gateway.audit.entry import read_detail, read_skeleton
 from gateway.audit.histories import History, actor_holder, child_holder, count_label, head_label
 from gateway.audit.log import AuditLog
 from gateway.audit.reading import actor_history, child_history, opened_bytes, write_index
 from gateway.audit.receipts import make_receipt
 from gateway.audit.tree import read_tiles
 from gateway.domain.entries import EntryDraft, Receipt
+from gateway.domain.orders import SealingKey
 from gateway.errors import BadRequest, GatewayFault, ProgrammingError
 from gateway.proofs import verify as standalone
 from gateway.proofs.checkpoints import read_checkpoint
 from gateway.proofs.merkle import inclusion_spans, leaf_hash, span_hash
 from gateway.proofs.notes import Verifier
-from gateway.proofs.tiles import WIDTH, encode_bundle, tiles_of
+from gateway.proofs.tiles import WIDTH, decode_bundle, encode_bundle, tile_at, tiles_of
 from gateway.store import audit as store
 from gateway.store import audit_keys
 from gateway.store.database import Reading
+from keys.sealed_bytes import open_bytes, seal_bytes
+from keys.sealing_keys import SealingPair
 
 _LINE = 64
 
@@ -48,7 +53,8 @@ class Export:
     """What to show. children: gateway pseudonyms; actors: names; details: whether their details are opened too.
 
     first, last: a half-open range of entries, where no history is laid open; all hashes are in every export. picked: entries
-    whose tlog-proof goes along. policy: the text of the witnesses' policy.
+    whose tlog-proof goes along. policy: the text of the witnesses' policy. reader: the auditor to whose key the details are sealed;
+    without one they stand open in the export.
     """
 
     children: Sequence[bytes] = ()
@@ -58,6 +64,7 @@ class Export:
     last: int | None = None
     picked: Sequence[int] = ()
     policy: str = ""
+    reader: SealingKey | None = None
 
     @property
     def kinds(self) -> list[str]:
@@ -160,18 +167,44 @@ def _line_proof(history: History, newest: tuple[int, int, int, bytes]) -> dict[s
 async def _write_details(reading: Reading, log: AuditLog, directory: Path, wanted: Export) -> None:
     for child in wanted.children:
         for row in await child_history(reading, log.keeper, child):
-            await _write_detail(reading, log, directory, row, child_holder(child))
+            await _write_detail(reading, log, directory, row, child_holder(child), wanted.reader)
     for name in wanted.actors:
         for row in await actor_history(reading, log.keeper, name):
-            await _write_detail(reading, log, directory, row, actor_holder(name))
+            await _write_detail(reading, log, directory, row, actor_holder(name), wanted.reader)
 
 
-async def _write_detail(reading: Reading, log: AuditLog, directory: Path, row: store.EntryRow, holder: bytes) -> None:
+async def _write_detail(
+    reading: Reading, log: AuditLog, directory: Path, row: store.EntryRow, holder: bytes, reader: SealingKey | None
+) -> None:
     try:
         salted = await opened_bytes(reading, log.keeper, row, [holder])
     except BadRequest:
         return  # destroyed, or about somebody who is not asked for: the skeleton stands alone
-    _write(directory / "details" / str(row.index), salted)
+    if reader is None:
+        _write(directory / "details" / str(row.index), salted)
+    else:
+        _write(directory / "sealed" / str(row.index), seal_bytes(reader, salted, _sealed_for(log.origin, row.index)))
+
+
+def unseal(files: Mapping[str, bytes], pair: SealingPair) -> dict[int, bytes]:
+    """The details that an export holds sealed: entry index -> salt and JSON, each found to be what its entry commits to.
+
+    files: of an export that was verified. Raises `BadRequest`: `seal_invalid` (another key), `detail_invalid`.
+    """
+    head = read_checkpoint(files["checkpoint"])
+    found: dict[int, bytes] = {}
+    for name in sorted(files):
+        if name.startswith("sealed/"):
+            index = int(name[7:])
+            salted = open_bytes(pair, files[name], _sealed_for(head.origin, index))
+            tile = tile_at(0, index // WIDTH, head.size)
+            read_detail(salted, read_skeleton(decode_bundle(files[tile.bundle_path])[index % WIDTH]))
+            found[index] = salted
+    return found
+
+
+def _sealed_for(origin: str, index: int) -> bytes:
+    return f"runxin/audit/export|{origin}|{index}".encode()
 
 
 def finish(directory: Path, verifiers: Sequence[Verifier]) -> None:

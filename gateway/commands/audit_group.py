@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.commands import retention_group
+from gateway.commands import audit_packs, retention_group
 from gateway.commands.named_child import child_in
 from gateway.commands.terminal import EXIT, VERIFICATION_FAILED, Data, echo_json, run, settings_of
-from gateway.domain.entries import EntryDraft
 from gateway.errors import GatewayError, ProviderFault
 
 app = typer.Typer(no_args_is_help=True, help="Verify, prove and export the audit log. 核验、证明、导出审计日志。")
+audit_packs.add_to(app)
 app.add_typer(retention_group.app, name="retention")
 
 
@@ -161,55 +161,6 @@ def write_index_entry(data: Data = None) -> None:
     echo_json({"entry": run(work())})
 
 
-Policy = Annotated[Path | None, typer.Option("--policy", help="The witnesses' policy (c2sp.org/tlog-policy).")]
-
-
-@app.command("pack")
-def write_audit_pack(
-    pack: Annotated[Path, typer.Argument(help="New file, such as 2026-q3.auditpack.")],
-    first: Annotated[int, typer.Option(help="First entry.")] = 0,
-    last: Annotated[int | None, typer.Option(help="Entry after the last; without it, up to now.")] = None,
-    reason: Annotated[str, typer.Option(help="Why; stands in the entry.")] = "audit",
-    policy: Policy = None,
-    data: Data = None,
-) -> None:
-    """Write a range of the log as one file that verifies in a browser, offline. 导出审计包。"""
-    from gateway.app import opened
-    from gateway.audit.export import Export
-    from gateway.audit.pack import write_pack
-    from gateway.proofs.policy import parse_policy
-
-    text = parse_policy(policy.read_text("utf-8")).text if policy else ""
-
-    async def work() -> int:
-        async with opened(settings_of(data)) as house:
-            wanted = Export(first=first, last=last, policy=text)
-            return (await write_pack(house.log, pack, wanted, _export_draft(reason))).index
-
-    echo_json({"entry": run(work()), "file": str(pack)})
-
-
-@app.command("year")
-def write_audit_year(
-    year: Annotated[int, typer.Argument(help="Calendar year, Asia/Shanghai.")],
-    pack: Annotated[Path, typer.Argument(help="New file, such as 2026.auditpack.")],
-    policy: Policy = None,
-    data: Data = None,
-) -> None:
-    """The yearly audit evidence package (X33): a year's entries, its figures, what was destroyed. 生成年度审计证据包。"""
-    from gateway.app import opened
-    from gateway.audit.pack import write_year
-    from gateway.proofs.policy import parse_policy
-
-    text = parse_policy(policy.read_text("utf-8")).text if policy else ""
-
-    async def work() -> int:
-        async with opened(settings_of(data)) as house:
-            return (await write_year(house.log, pack, year, _export_draft(f"X33 {year}"), policy=text)).index
-
-    echo_json({"entry": run(work()), "file": str(pack)})
-
-
 @app.command("mirror")
 def follow_log(
     folder: Annotated[Path, typer.Argument(help="The mirror's folder; made on first use.")],
@@ -254,10 +205,3 @@ def follow_log(
                 raise SystemExit(EXIT[ProviderFault]) from None
 
     echo_json({"entries": run(work()), "folder": str(folder)})
-
-
-def _export_draft(reason: str) -> EntryDraft:
-    from gateway.domain.vocabulary import EntryKind, Outcome
-    from gateway.flows.registration import BY
-
-    return EntryDraft(kind=EntryKind.AUDIT_EXPORT, outcome=Outcome.DONE, detail={"by": BY, "reason": reason})

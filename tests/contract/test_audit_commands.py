@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import stat
 import threading
@@ -24,6 +25,7 @@ from gateway.proofs import verify as standalone
 from gateway.settings import Settings
 from keys import text
 from keys.identifiers import identify
+from keys.sealing_keys import SealingPair
 from keys.signing import SigningKey
 from tests.contract.test_witnessed import free_port
 
@@ -75,6 +77,29 @@ def test_years_package_is_one_command_and_verifies(premises) -> None:
     figures = json.loads(standalone.unpack((premises / "year.auditpack").read_bytes())["yearly.json"])
     assert (figures["kind"]["query"], figures["entries"]) == (3, made["entry"])
     assert sum(figures["kind"].values()) == figures["entries"]
+
+
+def test_details_leave_sealed_to_one_auditor_who_alone_opens_them(premises) -> None:
+    pair, other = SealingPair.generate(), SealingPair.generate()
+    pair.save(premises / "auditor.json")
+    other.save(premises / "other.json")
+    public = base64.urlsafe_b64encode(pair.public_key).decode().rstrip("=")
+    reader = f"11330106002489009A/civil_affairs:x25519:{public}"
+    pack = premises / "child.auditpack"
+    made = ran("audit", "pack", pack, "--subject", premises / "child", "--details-for", reader, "--reason", "complaint")
+    files = standalone.unpack(pack.read_bytes())
+    sealed = [name for name in files if name.startswith("sealed/")]
+    # Three looks, the end of the generation that is shown, and the export itself.
+    assert (len(sealed), [name for name in files if name.startswith("details/")]) == (5, [])
+    assert ran("audit", "unseal", pack, premises / "opened", "--key", premises / "auditor.json")["details"] == 5
+    detail = json.loads((premises / "opened" / f"{made['entry']}.json").read_bytes())
+    assert detail["facts"]["reason"] == "complaint"
+    assert refused("audit", "unseal", pack, premises / "no", "--key", premises / "other.json") == "seal_invalid"
+    name = sealed[0]
+    files[name] = files[name][:-1] + bytes([files[name][-1] ^ 1])
+    said: list[str] = []
+    assert not standalone.verify(files, report=said.append)
+    assert name in said[-1]
 
 
 @contextmanager
