@@ -1,19 +1,21 @@
 """The whole log in the database, checked against its own signed head: every leaf, every tile, every step of time.
 
 Rules kept here: the first thing that is wrong is named by its entry index; a check raises, it never answers false. Details are
-checked only by who can open them (`gateway/audit/details.py`).
+checked only by who can open them (`gateway/audit/reading.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from gateway.audit.entry import read_skeleton
+from gateway.audit.form import time_in
 from gateway.errors import BadRequest, GatewayFault
 from gateway.proofs.checkpoints import Checkpoint, verify_checkpoint
 from gateway.proofs.faults import ProofInvalid
-from gateway.proofs.merkle import HASH_BYTES, CompactRange, leaf_hash, root_of
+from gateway.proofs.merkle import HASH_BYTES, CompactRange, root_of
 from gateway.proofs.notes import Verifier
 from gateway.proofs.tiles import WIDTH
 from gateway.store import audit as store
@@ -50,18 +52,17 @@ async def verify_log(database: Database, log: Verifier, *, canonical: bool = Tru
         for start in range(0, head.size, _STRIDE):
             end = min(start + _STRIDE, head.size)
             rows = await store.get_hashed_leaves(reading, start, end)
-            for offset, (index, leaf, _) in enumerate(rows):
-                if index != start + offset:
-                    raise GatewayFault("log_entry_invalid", index=start + offset)
-                if canonical:
-                    time_us = _require_form(leaf, index, time_us)
-            if len(rows) != end - start:
-                raise GatewayFault("log_entry_invalid", index=start + len(rows))
-            leaves = [leaf_hash(leaf) for _, leaf, _ in rows]
+            indexes, entries, kept = _columns(rows)
+            if indexes != list(range(start, end)):
+                wrong = (at for at, found in enumerate(indexes, start) if at != found)
+                raise GatewayFault("log_entry_invalid", index=next(wrong, start + len(indexes)))
+            if canonical:
+                time_us = _require_forms(entries, start, time_us)
+            leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
             await _require_tiles(reading, start, leaves)
-            for (index, _, kept), found in zip(rows, leaves, strict=True):
-                if kept != found:
-                    raise GatewayFault("log_entry_invalid", index=index)
+            if kept != leaves:
+                wrong = (at for at, (one, two) in enumerate(zip(kept, leaves, strict=True), start) if one != two)
+                raise GatewayFault("log_entry_invalid", index=next(wrong))
             tree = tree.extended(leaves)
         if tree.root != checkpoint.root:
             # Entries, hashes and tiles agree with each other and not with what the log signed: somebody rewrote them all.
@@ -70,14 +71,23 @@ async def verify_log(database: Database, log: Verifier, *, canonical: bool = Tru
         return Verified(checkpoint, head.size)
 
 
-def _require_form(leaf: bytes, index: int, before: int) -> int:
-    try:
-        time_us = int(read_skeleton(leaf)["t"])
-    except BadRequest:
-        raise GatewayFault("log_entry_invalid", index=index) from None
-    if time_us <= before:
-        raise GatewayFault("log_entry_invalid", index=index)
-    return time_us
+def _columns(rows: Sequence[tuple[int, bytes, bytes]]) -> tuple[list[int], list[bytes], list[bytes]]:
+    return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
+
+
+def _require_forms(entries: Sequence[bytes], start: int, before: int) -> int:
+    """Each canonical, time rising; the last time."""
+    for index, entry in enumerate(entries, start):
+        time_us = time_in(entry)
+        if time_us is None:
+            try:
+                time_us = int(read_skeleton(entry)["t"])
+            except BadRequest:
+                raise GatewayFault("log_entry_invalid", index=index) from None
+        if time_us <= before:
+            raise GatewayFault("log_entry_invalid", index=index)
+        before = time_us
+    return before
 
 
 async def _require_tiles(reading: Reading, start: int, leaves: Sequence[bytes]) -> None:
