@@ -7,6 +7,7 @@ objects; no floats, no null. Whoever stores canonical bytes stores the bytes and
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
@@ -37,9 +38,9 @@ def _require_restricted(value: Any) -> None:
     if kind in _PLAIN:
         return
     if kind is dict:
-        for key, item in value.items():
-            if not isinstance(key, str) or not key.isascii():
-                raise ValueError("object key is not ASCII text")
+        if not _ascii(value):
+            raise ValueError("object key is not ASCII text")
+        for item in value.values():
             if type(item) not in _PLAIN:
                 _require_restricted(item)
     elif kind is list or kind is tuple:
@@ -55,3 +56,10 @@ def _require_restricted(value: Any) -> None:
         _require_restricted(dict(value) if isinstance(value, dict) else list(value))
     else:
         raise ValueError(f"{kind.__name__} has no canonical form")
+
+
+def _ascii(keys: Iterable[Any]) -> bool:
+    try:
+        return "".join(keys).isascii()
+    except TypeError:
+        return False
