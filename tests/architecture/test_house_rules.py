@@ -83,18 +83,21 @@ def test_every_runtime_dependency_is_pinned_in_the_lock():
         assert name in pinned or name.replace("-", ".") in pinned, name
 
 
-HOLD_THE_PATTERN = {"test_house_rules.py", "test_pages.py"}
+# Written in pieces, so that no file needs to be left out for holding the pattern itself.
+OF_THIS_MACHINE = "|".join(
+    ["/(work|farm)/", "/tmp/" + "bash_", "pypi" + r"\.org", "python" + "hosted", "registry" + r"\.npmjs"]
+)
 
 
 def test_nothing_tracked_names_this_machine():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
         "\n"
     )
-    pattern = re.compile(r"/(work|farm)/|/tmp/bash_|pypi\.org|pythonhosted|registry\.npmjs")
+    pattern = re.compile(OF_THIS_MACHINE)
     bad = []
     for name in filter(None, tracked):
         path = ROOT / name
-        if not path.is_file() or path.name in HOLD_THE_PATTERN:
+        if not path.is_file():
             continue
         try:
             text = path.read_text("utf-8")
