@@ -263,12 +263,15 @@ class Guessed:
     @property
     def better(self) -> bool:
         """Whether it is more than chance would give in 99 of 100 years."""
+        if self.expected < 30:  # few and rare: the bell curve would cry wolf
+            below = sum(math.exp(-self.expected) * self.expected**k / math.factorial(k) for k in range(self.right))
+            return 1 - below < 0.01
         return self.right > self.expected + Z99 * math.sqrt(self.variance)
 
 
 def guesses(lives_: list[Life], told: Told, dice: random.Random) -> tuple[Guessed, Guessed]:
-    """The best guess of every whole birthday from every date of every consent: (all children, those of whom the days of their
-    consents seem to say more than band and month).
+    """The best guess of every whole birthday from every date of every consent; and, of those children whose consents' days seem to
+    say more than band and month, whether the birthday does lie within the days that they leave.
     """
     everybody, narrowed = Guessed(), Guessed()
     for life in lives_:
@@ -285,7 +288,7 @@ def guesses(lives_: list[Life], told: Told, dice: random.Random) -> tuple[Guesse
         chance = 1 / ((coarse[1] - coarse[0]).days + 1)
         everybody.add(guess == life.born, chance)
         if coarse[1] - coarse[0] < timedelta(days=31) and fine != coarse:
-            narrowed.add(guess == life.born, chance)
+            narrowed.add(fine[0] <= life.born <= fine[1], ((fine[1] - fine[0]).days + 1) * chance)
     return everybody, narrowed
 
 
