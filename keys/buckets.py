@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -120,10 +120,18 @@ class BucketFile:
 
     def settle(self, bucket: int, survivors: Sequence[bytes]) -> None:
         """The database holds the new wrappings: forget the old ones of this destruction."""
+        self.forget({_name(bucket, before) for before in survivors})
+
+    def listed(self) -> frozenset[str]:
+        """The digests of all old wrappings that are kept for destructions not yet settled."""
+        return frozenset(self._fresh().pending)
+
+    def forget(self, listed: Collection[str]) -> None:
+        """Forget these old wrappings (`listed`) and no other: a destruction may have begun since."""
         with only_writer(self._path):
             content = self._load()
-            for before in survivors:
-                content.pending.pop(_name(bucket, before), None)
+            for name in listed:
+                content.pending.pop(name, None)
             self._store(content)
 
     def replace_root(self, new: RootKey) -> None:

@@ -24,6 +24,7 @@ from gateway.errors import BadRequest, Denied, GatewayFault
 from gateway.store import audit as store
 from gateway.store import audit_keys
 from gateway.store.audit import KeyRow
+from gateway.store.children import every_name
 from gateway.store.database import Writing
 
 _Moved = dict[int, list[bytes]]
@@ -32,21 +33,27 @@ Choose = Callable[[Writing], Awaitable[Sequence[KeyRow]]]
 
 
 async def erase(log: AuditLog, holder: bytes, entry: EntryDraft, *, now: int) -> Receipt:
-    """Destroy a history for good. `entry`: the `erasure` entry, without children; its detail gets the certificate.
+    """Destroy a history for good, under every name that the child ever had, whichever of them is given. `entry`: the `erasure`
+    entry, without children; its detail gets the certificate.
 
-    Raises `BadRequest("history_unknown")`, `Denied("history_held")`. Cut short by a crash, it is finished by `settle` at the
+    Raises `BadRequest("history_unknown")`; `Denied`: history_held, retention_changed (joined to another name meanwhile). Cut short by a crash, it is finished by `settle` at the
     next start: the keys are gone from the moment at which the bucket file says so.
     """
+    async with log.database.read() as reading:
+        names = await every_name(reading, holder)
 
     async def choose(writing: Writing) -> Sequence[KeyRow]:
-        rows = await store.key_generations(writing, holder)
+        if await every_name(writing, holder) != names:
+            raise Denied("retention_changed")
+        rows = [row for name in names for row in await store.key_generations(writing, name)]
         if not rows:
             raise BadRequest("history_unknown")
-        if await audit_keys.held(writing, holder, now):
-            raise Denied("history_held")
+        for name in names:
+            if await audit_keys.held(writing, name, now):
+                raise Denied("history_held")
         return rows
 
-    return await destroy(log, choose, entry, whole=(holder,))
+    return await destroy(log, choose, entry, whole=tuple(names))
 
 
 async def destroy(log: AuditLog, choose: Choose, entry: EntryDraft, *, whole: tuple[bytes, ...] = ()) -> Receipt:
@@ -88,21 +95,23 @@ async def settle(log: AuditLog) -> int:
         return 0
     done = 0
     async with log.database.write() as writing:
+        # Under the head's lock nobody is in the middle of a destruction.
+        await store.open_batch(writing, proofs=(), proofs_until=0, holders=())
+        listed = log.buckets.listed()
         waiting: dict[int, list[KeyRow]] = defaultdict(list)
         for row in await store.all_keys(writing):
             waiting[row.bucket].append(row)
-        settled: _Moved = {}
         for bucket, rows in waiting.items():
             pending = log.buckets.pending(bucket, [row.wrapped for row in rows])
             for row in rows:
                 if row.wrapped in pending:
                     number, wrapped = pending[row.wrapped]
                     await audit_keys.rewrap_key(writing, row, number, wrapped)
-                    settled.setdefault(bucket, []).append(row.wrapped)
                     done += 1
         # A crash before this commit leaves everything as it was, and is repeated.
-    for bucket, survivors in settled.items():
-        log.buckets.settle(bucket, survivors)
+    # Whatever was listed under the lock is in the database now, from here or from the commit after which a crash came; or its
+    # row has gone since. A crash from here on lists it once more, and this is repeated.
+    log.buckets.forget(listed)
     return done
 
 

@@ -23,7 +23,7 @@ from gateway.flows.registration import BY
 from gateway.identity.approvals import VerifiedApproval, verify_approval
 from gateway.store import audit_keys
 from gateway.store.basis_lists import children_with_cases
-from gateway.store.children import earlier_names, joined_names
+from gateway.store.children import every_name, joined_names
 from gateway.store.database import Reading, Writing
 
 HOLD_REASONS = ("finding", "complaint", "court_case", "legal_term")
@@ -109,8 +109,8 @@ async def freeze(house: House, child: bytes, *, frozen: bool = True) -> Receipt:
 
 
 async def _names(reading: Reading, child: bytes | None) -> Sequence[bytes]:
-    """A child's names: the present one and those joined to it. Each has a history of its own."""
-    return () if child is None else (child, *await earlier_names(reading, child))
+    """A child's names, whichever of them is given: the present one and those joined to it. Each has a history of its own."""
+    return () if child is None else await every_name(reading, child)
 
 
 async def _kept(reading: Reading, now: int, held: Collection[bytes]) -> Collection[bytes]:

@@ -13,6 +13,7 @@ from sqlalchemy import LargeBinary, Table, delete, insert, select, update
 from gateway.store.audit_tables import audit_keys
 from gateway.store.database import Reading, Writing, metadata
 from gateway.store.exchange_tables import aliases, outbox, send_permits
+from gateway.store.exchanges import resolve_alias
 
 _OPEN_STATES = ("waiting", "delivered")
 
@@ -58,6 +59,12 @@ async def earlier_names(reading: Reading, child: bytes) -> list[bytes]:
     """The points by which a child was known before they were joined to this one, for reading its whole history."""
     rows = await reading.connection.execute(select(aliases.c.old).where(aliases.c.new == child).order_by(aliases.c.old))
     return [bytes(row.old) for row in rows]
+
+
+async def every_name(reading: Reading, child: bytes) -> list[bytes]:
+    """All points by which a child is or was known, the present one first; the same whichever of them is given."""
+    present = await resolve_alias(reading, child)
+    return [present, *await earlier_names(reading, present)]
 
 
 async def joined_names(reading: Reading) -> list[tuple[bytes, bytes]]:

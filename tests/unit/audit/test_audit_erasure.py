@@ -14,7 +14,9 @@ from gateway.errors import BadRequest, Denied, GatewayFault
 from gateway.proofs.tlogproof import verify_proof
 from gateway.store import audit as store
 from gateway.store import audit_keys
+from gateway.store.children import join
 from gateway.store.database import Database
+from keys.buckets import BucketFile
 from tests.unit.audit.audit_world import CHILD, OTHER, SIGNER, a_log, draft, url
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +69,77 @@ async def test_certificate_names_no_child(tmp_path) -> None:
             detail = await read.open_detail(reading, log.keeper, row)
         assert detail["facts"]["certificate"]["entries"] == "1"
         assert CHILD.hex() not in str(detail)
+
+
+async def test_crash_after_the_commit_leaves_nothing_listed_and_nobody_lost(tmp_path, monkeypatch) -> None:
+    async with a_log(tmp_path) as log:
+        await log.append(draft(CHILD))
+        await log.append(draft(OTHER))
+
+        def dying(*_arguments) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(BucketFile, "settle", dying)
+            with pytest.raises(KeyboardInterrupt):
+                await erase(log, child_holder(CHILD), erasure(), now=1)
+        listed = log.buckets.listed()
+        assert listed
+        async with log.database.read() as reading:
+            assert await store.key_generations(reading, CHILD) == []  # the commit was before the crash
+    async with a_log(tmp_path) as log:
+        # Cut short once more, after the commit of the settling itself.
+        with monkeypatch.context() as patched:
+            patched.setattr(BucketFile, "forget", dying)
+            with pytest.raises(KeyboardInterrupt):
+                await settle(log)
+        assert log.buckets.listed() == listed
+        assert await settle(log) == 0
+        assert log.buckets.listed() == frozenset()
+    async with a_log(tmp_path) as log:
+        async with log.database.read() as reading:
+            (row,) = await read.child_history(reading, log.keeper, OTHER)
+            await read.open_detail(reading, log.keeper, row)
+        # What the next destruction lists is not forgotten by an older list.
+        await log.append(draft(CHILD, bytes([7]) * 32))
+        with monkeypatch.context() as patched:
+            patched.setattr(BucketFile, "settle", dying)
+            with pytest.raises(KeyboardInterrupt):
+                await erase(log, child_holder(CHILD), erasure(), now=1)
+        later = log.buckets.listed()
+        log.buckets.forget(listed)
+        assert log.buckets.listed() == later != frozenset()
+        assert await settle(log) == 0
+        assert log.buckets.unsettled() == 0
+
+
+@pytest.mark.parametrize("given", ["earliest", "earlier", "present"])
+async def test_an_erasure_follows_every_name_of_the_child(tmp_path, given) -> None:
+    earliest, earlier, present = (bytes([number]) * 32 for number in (4, 5, 6))
+    async with a_log(tmp_path) as log:
+        for name in (earliest, earlier, present):
+            await log.append(draft(name, actors=()))
+        await log.append(draft(OTHER, actors=()))
+        async with log.database.write() as writing:
+            await join(writing, earliest, earlier, "entry-1")
+            await join(writing, earlier, present, "entry-2")
+            await audit_keys.put_hold(writing, "h", child_holder(earlier), "complaint", 100)
+        holder = {"earliest": earliest, "earlier": earlier, "present": present}[given]
+        with pytest.raises(Denied, match="history_held"):
+            await erase(log, holder, erasure(), now=99)  # a hold on one name keeps them all
+        async with log.database.read() as reading:
+            gone = [row for row in await store.all_keys(reading) if row.holder in (earliest, earlier, present)]
+        receipt = await erase(log, holder, erasure(), now=100)
+        async with log.database.read() as reading:
+            (row,) = await store.get_entries(reading, receipt.index, receipt.index + 1)
+            certificate = (await read.open_detail(reading, log.keeper, row))["facts"]["certificate"]
+            assert (certificate["generations"], certificate["entries"]) == ("3", "3")
+            for name in (earliest, earlier, present):
+                assert await store.key_generations(reading, name) == []
+            assert len(await read.child_history(reading, log.keeper, OTHER)) == 1
+        for row in gone:
+            with pytest.raises(GatewayFault, match="key_destroyed"):
+                log.keeper.open(row)
 
 
 async def test_hold_stops_an_erasure(tmp_path) -> None:
