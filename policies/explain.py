@@ -1,7 +1,7 @@
 """Why, and why not: for each field the rules that allowed or refused it, and for a refusal the smallest lawful change.
 
-Rules kept here: the request is hypothetical - basis and region are what the caller says, never what the store knows about a
-child - so an explanation cannot tell whether a record or a consent exists; a suggestion is only made where one column alone
+Rules kept here: basis and region are what whoever calls this says; nothing is looked up, so an explanation cannot tell whether a
+record or a consent exists (who may hear of a real child's basis is `gateway/flows/explain.py`'s to say); a suggestion is only made where one column alone
 stands in the way, and the catalogue's own limits and deny rows are never suggested away.
 """
 
@@ -18,13 +18,14 @@ from policies.rows import ANY, Rule
 from policies.snapshot import Request, Snapshot
 
 CALLER, PEOPLE_ADMIN, GUARDIAN, OWNER, NOBODY = "caller", "people_administrator", "guardian", "owner", "nobody"
+APPROVER = "approver"
 # The order in which changes are offered: what the asker can do alone comes first, a new rule last.
 _COLUMNS = (("pur", CALLER), ("sub", PEOPLE_ADMIN), ("con", GUARDIAN), ("reg", OWNER))
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """The smallest lawful change. who: caller, people_administrator, guardian, owner (of the rules) or nobody.
+    """The smallest lawful change. who: caller, people_administrator, approver, guardian, owner (of the rules) or nobody.
 
     column, value: what would have to hold. rule: the nearest allow row's id, empty where a new row is the only way.
     owner: the department that answers for the row, where the owner must act.
@@ -58,10 +59,20 @@ class Explanation:
     fields: tuple[FieldExplanation, ...]
 
 
-def explain(snapshot: Snapshot, request: Request, fields: Iterable[str] = (), *, consumer: Department) -> Explanation:
-    """Why a hypothetical request gets what it gets. consumer: the department that would hold the data in the end."""
+def explain(
+    snapshot: Snapshot,
+    request: Request,
+    fields: Iterable[str] = (),
+    *,
+    consumer: Department,
+    consent_fields: frozenset[str] | None = None,
+) -> Explanation:
+    """Why a request gets what it gets. consumer: the department that would hold the data in the end. consent_fields: what the
+    consent behind it covers, None where none is supposed.
+    """
     exchange = snapshot.catalogue.exchanges.get(request.obj)
-    answered = answer(snapshot, request, fields, consumer=consumer)
+    fields = tuple(fields)
+    answered = answer(snapshot, request, fields, consumer=consumer, consent_fields=consent_fields)
     if exchange is None or (answered.code and not answered.withheld):
         remedy = _catalogue_remedy(exchange, answered.code, consumer)
         closed = FieldExplanation("", allowed=False, obligation="", code=answered.code, rules=(), remedy=remedy)
@@ -85,7 +96,9 @@ def explain(snapshot: Snapshot, request: Request, fields: Iterable[str] = (), *,
                 obligation="",
                 code=answered.withheld[field],
                 rules=(denying.id,) if denying else tuple(rule.id for rule in verdicts[field].matching),
-                remedy=_remedy(refusals, request, field, denying, exchange),
+                remedy=_remedy(refusals, request, field, denying, exchange)
+                if answered.withheld[field] != deciding.CONSENT_FIELD
+                else Remedy(GUARDIAN, "field", field),
             )
         )
     return Explanation(snapshot.version, answered.code, tuple(explained))

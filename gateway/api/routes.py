@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from gateway.api import bodies as b
-from gateway.api import naming, wishes
+from gateway.api import naming, policies, wishes
 from gateway.api.door import answer, described, refusal, serve
 from gateway.errors import BadRequest
 from gateway.flows import (
@@ -109,6 +109,7 @@ _read("/v1/deliveries", "What became of my deliveries", acknowledge.deliveries_o
 _read("/v1/reviews", "Open reviews of my department", reviews.waiting)
 naming.add_routes(_write, _read)
 wishes.add_routes(_write, _read)
+policies.add_routes(_write, _read)
 _read("/v1/crypto/suites", "Algorithms and their self-tests", inspections.suites)
 
 

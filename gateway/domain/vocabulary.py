@@ -244,6 +244,7 @@ class EntryKind(StrEnum):
     EVALUATION = "pseudonyms.evaluated"
     REIDENTIFICATION = "reidentification"
     POLICY_CHANGED = "policy.changed"
+    POLICY_EXPLAINED = "policy.explained"
     KILL_SWITCH = "kill_switch"
     INDEX = "index"
     HEARTBEAT = "heartbeat"

@@ -504,7 +504,12 @@ async def api_house(folder):
 
 async def enrol_people(walls):
     more = {"sc": {"T0500": ("reporter",)}, "yl": {"Q0900": ("approver",)}}
-    for name, people in {name: persons | more.get(name, {}) for name, persons in sites.PEOPLE.items()}.items():
+    await enrol_more(walls, {name: persons | more.get(name, {}) for name, persons in sites.PEOPLE.items()})
+
+
+async def enrol_more(walls, functions_by_person):
+    """People of each body, with their functions, by their administrators' statements."""
+    for name, people in functions_by_person.items():
         body, system = walls.site[name], walls.caller(name)
         for person, functions in people.items():
             body.people.setdefault(person, SigningKey.generate())
