@@ -1,4 +1,4 @@
-"""Both departmental systems as real processes, and an edge's parts over them."""
+"""A whole house behind its doors and two callers; both departmental systems as real processes, and an edge's parts over them."""
 
 import pytest
 
@@ -12,9 +12,37 @@ from adapters.sandbox.population import build
 from keys.providers import LocalRootKey
 from keys.ring import KeyRing
 from policies.catalogue import load
+from tests.contract.api_house import api_house, listen
 from tests.contract.orders import CIVIL_AFFAIRS, EDUCATION, Ask, mapping_of
 
 CHILDREN = 1000
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def whole(tmp_path_factory):
+    async with api_house(tmp_path_factory.mktemp("house")) as made:
+        yield made
+
+
+@pytest.fixture
+def ca(walls):
+    return walls.caller("ca", "M0101", "case_worker")
+
+
+@pytest.fixture
+def sc(walls):
+    return walls.caller("sc", "T0417", "school_psychologist")
+
+
+@pytest.fixture
+def operator(monkeypatch):
+    """What the operator's log gets."""
+    return listen(monkeypatch)
 
 
 @pytest.fixture(scope="session")

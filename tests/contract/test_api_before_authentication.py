@@ -15,21 +15,10 @@ from gateway.domain.canonical import canonical
 from gateway.flows.upkeep import roll_up
 from gateway.store.registry_changes import enable_client, reset_switch, throw_switch
 from keys.signing import SigningKey
-from tests.contract.api_house import CANARY, ISSUER, api_house, refused
+from tests.contract.api_house import CANARY, ISSUER, refused
 
 pytestmark = pytest.mark.anyio
 QUERY = "/v1/query"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def whole(tmp_path_factory):
-    async with api_house(tmp_path_factory.mktemp("house")) as made:
-        yield made
 
 
 @pytest.fixture
@@ -38,11 +27,6 @@ async def walls(whole):
     whole.house.refusals.due(now=2**40)
     await whole.mark()
     return whole
-
-
-@pytest.fixture
-def ca(walls):
-    return walls.caller("ca", "M0101", "case_worker")
 
 
 def question(**more):

@@ -11,21 +11,10 @@ from gateway.domain.canonical import canonical
 from gateway.flows.upkeep import expire
 from gateway.store.registry_changes import enable_client, reset_switch, throw_switch
 from keys.signing import SigningKey
-from tests.contract.api_house import CANARY, REPORT, WARNING, api_house, refused
+from tests.contract.api_house import CANARY, REPORT, WARNING, refused
 
 pytestmark = pytest.mark.anyio
 PERMITS, DELIVERIES = "/v1/send-permits", "/v1/deliveries"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def whole(tmp_path_factory):
-    async with api_house(tmp_path_factory.mktemp("house")) as made:
-        yield made
 
 
 @pytest.fixture
@@ -36,16 +25,6 @@ async def walls(whole):
         await ca.post("/v1/inbox/acknowledge", {"delivery": item["delivery"], "status": "stored"})
     await whole.mark()
     return whole
-
-
-@pytest.fixture
-def ca(walls):
-    return walls.caller("ca", "M0101", "case_worker")
-
-
-@pytest.fixture
-def sc(walls):
-    return walls.caller("sc", "T0417", "school_psychologist")
 
 
 @pytest.fixture

@@ -7,20 +7,9 @@ import pytest
 from gateway.audit import log as audit_log
 from gateway.errors import GatewayFault
 from gateway.store import audit as store
-from tests.contract.api_house import CANARY, WARNING, api_house, listen, refused
+from tests.contract.api_house import CANARY, WARNING, refused
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def whole(tmp_path_factory):
-    async with api_house(tmp_path_factory.mktemp("house")) as made:
-        yield made
 
 
 @pytest.fixture
@@ -31,21 +20,6 @@ async def walls(whole):
         await ca.post("/v1/inbox/acknowledge", {"delivery": item["delivery"], "status": "stored"})
     await whole.mark()
     return whole
-
-
-@pytest.fixture
-def operator(monkeypatch):
-    return listen(monkeypatch)
-
-
-@pytest.fixture
-def ca(walls):
-    return walls.caller("ca", "M0101", "case_worker")
-
-
-@pytest.fixture
-def sc(walls):
-    return walls.caller("sc", "T0417", "school_psychologist")
 
 
 def full_disk(monkeypatch, _walls):

@@ -11,21 +11,10 @@ from gateway.domain.canonical import canonical
 from gateway.domain.orders import PlainValue, SealedValue
 from gateway.store.registry_changes import reset_switch, throw_switch
 from keys.signing import SigningKey
-from tests.contract.api_house import CANARY, PUPIL, api_house, listen, refused
+from tests.contract.api_house import CANARY, PUPIL, refused
 
 pytestmark = pytest.mark.anyio
 QUERY = "/v1/query"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def whole(tmp_path_factory):
-    async with api_house(tmp_path_factory.mktemp("house")) as made:
-        yield made
 
 
 @pytest.fixture
@@ -36,11 +25,6 @@ async def walls(whole):
 
 
 @pytest.fixture
-def ca(walls):
-    return walls.caller("ca", "M0101", "case_worker")
-
-
-@pytest.fixture
 async def asked(walls, ca):
     """(child, case): a pupil with an approved case, so that a straight question is answered."""
     child = walls.child()
@@ -48,12 +32,6 @@ async def asked(walls, ca):
     case = await ca.approved_case(child, ["X02"], "M0900")
     await walls.mark()
     return child, case
-
-
-@pytest.fixture
-def operator(monkeypatch):
-    """What the operator's log gets."""
-    return listen(monkeypatch)
 
 
 async def one_entry(walls, kind, outcome, code):
