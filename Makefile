@@ -27,7 +27,8 @@ $(STAMP): requirements.lock pyproject.toml
 setup: $(STAMP) ## the virtual environment
 
 demo: $(STAMP) frontend ## the story, told between simulated departments (ONCE=1 stops at its end, LANG=en for English)
-	@RUNXIN_DEMO_LANGUAGE=$(LANG_DEMO) $(BIN)/python -m adapters.sandbox.demo $(if $(ONCE),--once) $(if $(CHILDREN),--children $(CHILDREN))
+	@RUNXIN_DEMO_LANGUAGE=$(LANG_DEMO) $(BIN)/python -m adapters.sandbox.demo $(if $(ONCE),--once) $(if $(EMBEDDED),--embedded) \
+		$(if $(CHILDREN),--children $(CHILDREN)) $(if $(DEPARTMENTS),--departments $(DEPARTMENTS))
 
 test: $(STAMP) browser testdata ## everything that CI runs
 	@$(BIN)/python -m tests.run

@@ -27,15 +27,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TextIO
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.sandbox import education_data
+from adapters.sandbox import education_data, serving
 from adapters.sandbox.population import DEFAULT_DAY, build
-from adapters.sandbox.processes import Running, announce, free_port, launch
+from adapters.sandbox.processes import Running, launch
 
 _SKEW = 300
 _JSON = "application/json; charset=utf-8"
@@ -203,27 +202,9 @@ def main() -> None:
     parser.add_argument("--knobs", type=json.loads, default={})
     given = parser.parse_args()
     records = education_data.records(build(given.children, given.seed, given.on))
-    log_path = given.data.resolve() / "requests.jsonl"
-    port = given.port or free_port()
-    with log_path.open("a", encoding="utf-8", buffering=1) as log:
-        system = EducationSystem(
-            records, given.app_key, given.app_secret_file.read_bytes().strip(), log, Knobs(**given.knobs)
-        )
-        config = uvicorn.Config(system.app(), host="127.0.0.1", port=port, log_level="warning", access_log=False)
-        server = _Announcing(config, f"http://127.0.0.1:{port}", log_path)
-        server.run()
-
-
-class _Announcing(uvicorn.Server):
-    """A server that says where it is once it listens."""
-
-    def __init__(self, config: uvicorn.Config, address: str, log: Path) -> None:
-        super().__init__(config)
-        self._said = (address, log)
-
-    async def startup(self, sockets: list[Any] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        announce(*self._said)
+    secret = given.app_secret_file.read_bytes().strip()
+    knobs = Knobs(**given.knobs)
+    serving.run(lambda log: EducationSystem(records, given.app_key, secret, log, knobs).app(), given.data, given.port)
 
 
 if __name__ == "__main__":
