@@ -27,20 +27,11 @@ def population() -> Population:
 
 
 @functools.cache
-def _told(folder: Path) -> str:
-    """Tell the demo into a new folder. Returns an empty text, or what it said last where it did not end well."""
-    command = [
-        sys.executable,
-        "-m",
-        "adapters.sandbox.demo",
-        "--once",
-        "--departments",
-        "two",
-        "--children",
-        str(CHILDREN),
-    ]
+def tell(folder: Path, *more: str) -> str:
+    """Tell the demo into a new folder. Returns an empty text, or what it said last where it did not end well. more: its arguments."""
+    command = [sys.executable, "-m", "adapters.sandbox.demo", "--once", "--children", str(CHILDREN)]
     done = subprocess.run(
-        [*command, "--folder", str(folder)],
+        [*command, *more, "--folder", str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=PATIENCE,
@@ -57,6 +48,6 @@ def told_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if ready := os.environ.get("RUNXIN_TOLD_DEMO"):
         return Path(ready)
     folder = tmp_path_factory.getbasetemp() / "told-demo"
-    if said := _told(folder):
+    if said := tell(folder):
         pytest.fail(f"the demo did not end well: {said}", pytrace=False)
     return folder
