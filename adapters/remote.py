@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from functools import cached_property
 from typing import Protocol, cast
@@ -166,13 +167,22 @@ class Lanes:
 
 
 class RemoteEdges:
-    """Reaches every registered edge. transport: stands in for the network (tests)."""
+    """Reaches every registered edge. tls: our certificate and whose we believe; without it those that the machine believes.
+    transport: stands in for the network (tests).
+    """
 
-    def __init__(self, key: SigningKey, *, timeout: float, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        key: SigningKey,
+        *,
+        timeout: float,
+        tls: ssl.SSLContext | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
         self._key = key
         self._timeout = timeout
         self._transport = transport
-        self._tls = httpx2.create_ssl_context(trust_env=False)
+        self._tls = tls or httpx2.create_ssl_context(trust_env=False)
         self._lanes: dict[str, Lanes] = {}
 
     def at(self, edge: Reachable) -> RemoteEdge:

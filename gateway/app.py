@@ -13,6 +13,7 @@ import hmac
 import json
 import os
 import shutil
+import ssl
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from adapters.certificates import CertificateFiles, Certificates
 from adapters.remote import RemoteEdges
 from gateway.api.description import describe
 from gateway.api.patience import Patience
@@ -35,6 +37,7 @@ from gateway.audit.witness_web import HttpWitnessWeb
 from gateway.consent.basis import BasisFinder
 from gateway.console.mount import mount
 from gateway.domain.clock import SystemClock
+from gateway.domain.parties import Party
 from gateway.errors import GatewayError, GatewayFault
 from gateway.flows.house import House
 from gateway.flows.own_scope import settle_own_scope
@@ -166,7 +169,7 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
             policy = read_policy(settings.witness_policy, audit)
             cosigning = Cosigning(audit, policy, web, settings.data / "witness-evidence", clock)
         order_key = signing_key(settings, root, "order")
-        edges = RemoteEdges(order_key, timeout=settings.order_timeout)
+        edges = RemoteEdges(order_key, timeout=settings.order_timeout, tls=_towards_edges(settings))
         stack.push_async_callback(edges.close)
         authenticator = Authenticator(
             issuer=settings.issuer, registry=registry, clock=clock, token_key=signing_key(settings, root, "token")
@@ -201,6 +204,7 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
             order_key=order_key,
             issuer=settings.issuer,
             embedded_may_serve_sensitive=settings.embedded_may_serve_sensitive,
+            holders=_holders(settings),
             cosigning=cosigning,
         )
 
@@ -231,6 +235,13 @@ def _escrow(settings: Settings) -> tuple[Escrow, Escrow] | None:
     return first, second
 
 
+def _holders(settings: Settings) -> tuple[Party, Party] | None:
+    if not settings.protective_escrow:
+        return None
+    first, second = (read_party(text.split(":")[0]) for text in settings.protective_escrow)
+    return first, second
+
+
 def _seals_to(text: str) -> Escrow:
     party, suite, key = text.split(":")
     recipient = sealing_key(read_party(party), suite, unbase64(key))
@@ -242,6 +253,14 @@ def _seals_to(text: str) -> Escrow:
 
 
 # --- the doors ------------------------------------------------------------------------------------------------------------
+
+
+def _towards_edges(settings: Settings) -> ssl.SSLContext | None:
+    """Mutual TLS with the edges under the machine door's own certificate and authority; None where it has none (demo)."""
+    if settings.demo or not (settings.tls_certificate and settings.tls_key and settings.tls_client_ca):
+        return None
+    files = CertificateFiles(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+    return Certificates(files).connecting
 
 
 def build(settings: Settings) -> FastAPI:

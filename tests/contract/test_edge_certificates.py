@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import ssl
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import httpx2
@@ -12,13 +13,16 @@ from cryptography import x509
 from adapters.certificates import CertificateFiles, Certificates, RenewedTransport
 from adapters.edge import runner
 from adapters.edge import settings as edge_settings
+from adapters.remote import RemoteEdges
 from adapters.sandbox.processes import launch
-from gateway.errors import GatewayFault
+from gateway.errors import GatewayFault, ProviderFault
 from keys.signing import SigningKey
+from tests.contract.orders import EDUCATION, X02, Ask
 from tests.contract.test_edge_process import settings
 from tests.support.authority import Authority
 
 pytestmark = pytest.mark.anyio
+NOBODY = SimpleNamespace(identifier="11010519491231002X", issued=None)
 TLS = '\n[tls]\ncertificate = "tls.pem"\nkey = "tls.key"\nauthority = "authority.pem"\n'
 
 
@@ -206,9 +210,12 @@ async def test_an_edge_with_certificates_that_do_not_fit_refuses_to_start(tmp_pa
     assert caught.value.code == "certificate_invalid"
 
 
-def test_the_process_takes_new_certificates_when_told_and_goes_on_answering(tmp_path, school_system, authority):
+async def test_the_process_takes_new_certificates_when_told_and_goes_on_answering(
+    tmp_path, school_system, authority, ring
+):
     first = put(tmp_path, authority)
-    config, _ = settings(tmp_path, school_system, SigningKey.generate(), more=TLS)
+    ask = Ask(None, None, None, EDUCATION, ring)
+    config, _ = settings(tmp_path, school_system, ask.gateway, more=TLS)
     context = caller(tmp_path, authority)
 
     def shown(address):
@@ -219,6 +226,15 @@ def test_the_process_takes_new_certificates_when_told_and_goes_on_answering(tmp_
     def healthy(http, address):
         return http.get(f"{address}/health").json() == {"ok": True}
 
+    async def ordered(address, tls=None):
+        """What the gateway's own side of an edge is answered for a child whom nobody knows."""
+        edges = RemoteEdges(ask.gateway, timeout=10, tls=tls)
+        try:
+            order = ask.order("X02", "P14", [ask.pseudonym(NOBODY)], X02)
+            return await edges.at(SimpleNamespace(party=EDUCATION, url=address)).fetch(order)
+        finally:
+            await edges.close()
+
     with (
         launch("adapters.edge", ["--config", str(config)], errors=tmp_path / "edge.err") as edge,
         httpx2.Client(verify=context, trust_env=False) as http,
@@ -226,6 +242,10 @@ def test_the_process_takes_new_certificates_when_told_and_goes_on_answering(tmp_
         assert edge.address.startswith("https://")
         assert healthy(http, edge.address)
         assert shown(edge.address) == first
+        assert (await ordered(edge.address, context)).missing == (1,)
+        with pytest.raises(ProviderFault) as caught:
+            await ordered(edge.address)
+        assert caught.value.code == "provider_unavailable"
         second = put(tmp_path, authority)
         edge.process.send_signal(signal.SIGHUP)
         while shown(edge.address) == first:
