@@ -152,6 +152,7 @@ def _entry_at(bundle: bytes, place: int) -> int:
     return index
 
 
+@pytest.mark.usefixtures("signatures_once")
 def test_flipped_bytes_of_any_file_are_found_and_named(small) -> None:
     _flip_each_file(small, 24)
 
@@ -162,6 +163,7 @@ def test_every_single_byte_of_every_file_is_found_and_named(small) -> None:
     _flip_each_file(small, 10**9)
 
 
+@pytest.mark.usefixtures("signatures_once")
 def test_flipped_bytes_of_the_pack_itself_are_found_and_the_file_named(small) -> None:
     data = small.read_bytes()
     members = list(standalone._members(data))
@@ -174,6 +176,7 @@ def test_flipped_bytes_of_the_pack_itself_are_found_and_the_file_named(small) ->
     assert not passes(data + b"\0")
 
 
+@pytest.mark.usefixtures("signatures_once")
 @pytest.mark.parametrize("kind", ["checkpoint", "witnessed", "tile/0/", "tile/entries/", "histories/", "details/"])
 def test_changed_material_fails_even_under_a_manifest_made_to_fit(small, kind) -> None:
     """The manifest only helps to say which file; what counts is bound to the signed root."""

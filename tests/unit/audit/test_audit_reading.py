@@ -18,7 +18,7 @@ from gateway.proofs import verify as standalone
 from gateway.store import audit as store
 from tests.unit.audit.audit_world import CHILD, OTHER, SIGNER, HandClock, a_log, draft
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("signatures_once")]
 
 
 @pytest.fixture
