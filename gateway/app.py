@@ -37,6 +37,7 @@ from gateway.audit.witness_web import HttpWitnessWeb
 from gateway.consent.basis import BasisFinder
 from gateway.console.mount import mount
 from gateway.domain.clock import SystemClock
+from gateway.domain.parties import Party
 from gateway.errors import GatewayError, GatewayFault
 from gateway.flows.house import House
 from gateway.flows.own_scope import settle_own_scope
@@ -203,6 +204,7 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
             order_key=order_key,
             issuer=settings.issuer,
             embedded_may_serve_sensitive=settings.embedded_may_serve_sensitive,
+            holders=_holders(settings),
             cosigning=cosigning,
         )
 
@@ -230,6 +232,15 @@ def _escrow(settings: Settings) -> tuple[Escrow, Escrow] | None:
     if not settings.protective_escrow:
         return None
     first, second = (_seals_to(text) for text in settings.protective_escrow)
+    return first, second
+
+
+def _holders(settings: Settings) -> tuple[Party, Party] | None:
+    if not settings.protective_escrow:
+        return None
+    first, second = (read_party(text.split(":")[0]) for text in settings.protective_escrow)
+    if first.department is second.department:
+        raise GatewayFault("escrow_missing")
     return first, second
 
 

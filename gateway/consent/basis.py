@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.consent.changes import person_name
+from gateway.consent.definition import definition
 from gateway.consent.doors import EMERGENCY_TERM, Limits, day_of, require_door, require_emergency, second_approval
 from gateway.consent.standings import require_standings
 from gateway.consent.states import CASE_CLOSED
@@ -147,6 +148,7 @@ def question_of(recognised: Recognised, child: Child, ask: Ask, now: datetime, *
         client=caller.client.client_id,
         department=caller.party.text,
         recipient=ask.recipient.text,
+        definition=definition(ask.exchange),
         now=micros(now),
         day=day_of(now),
         emergency=ask.door is Door.EMERGENCY and ask.action is not Action.RECEIVE and not again,

@@ -23,6 +23,7 @@ from gateway.consent.changes import (
     references_for,
     statement_digest,
 )
+from gateway.consent.definition import definition
 from gateway.consent.propagation import owe_word
 from gateway.consent.reviews import Review, write_review
 from gateway.consent.states import before_consent, next_consent
@@ -34,7 +35,7 @@ from gateway.domain.subjects import Child
 from gateway.domain.vocabulary import Department, EntryKind, Level, Outcome
 from gateway.errors import BadRequest, Denied
 from gateway.store.basis import micros
-from gateway.store.basis_desk import issuers_of
+from gateway.store.basis_desk import consents_to_another
 from gateway.store.basis_lists import holders_of, refusal_until, revoked_guardian
 from gateway.store.basis_tables import consent_refusals, guardian_revocations
 from gateway.store.basis_writes import (
@@ -47,21 +48,11 @@ from gateway.store.basis_writes import (
 )
 from gateway.store.database import Writing
 
+ANEW_AT_ONCE = 200
+"""Consents that one transaction moves to `needs_renewal`, so that nobody waits for it long."""
+
 QUIET = timedelta(days=90)
 """How long the same scope is not asked again after a refusal (网数条例 22(五))."""
-
-
-def definition(exchange: Exchange) -> str:
-    """Digest of what a consent to this exchange is a consent to; another one asks anew (PIPL 14(2), 23)."""
-    shape = {
-        "exchange": exchange.id,
-        "purpose": exchange.purpose,
-        "level": str(exchange.level),
-        "profile": str(exchange.profile),
-        "consent": {str(department): str(code) for department, code in exchange.consent.items()},
-        "fields": {name: item.field_class for name, item in exchange.fields.items()},
-    }
-    return digest(shape)
 
 
 def give(
@@ -218,20 +209,23 @@ def revoke_guardian(caller: Caller, child: Child, guardian: str, *, now: datetim
 
 
 async def ask_anew(writing: Writing, exchange: Exchange, now: datetime, *, days: WorkingDays) -> int:
-    """Part of a policy's activation: consents to another definition of this exchange need renewal, and whoever recorded one
-    has a task to ask anew (C05). How many did.
+    """After a policy's activation: consents to another definition of this exchange need renewal, and whoever recorded one has a task
+    to ask anew (C05). They cover nothing from the activation on, whether this has run or not (`basis.question_of`). How many did;
+    at most `ANEW_AT_ONCE`.
     """
-    changed = await change_consents(
-        writing,
-        state="needs_renewal",
-        before=before_consent("change_exchange"),
-        changed=micros(now),
-        exchange=exchange.id,
-        other_definition=definition(exchange),
+    stale = await consents_to_another(
+        writing, exchange.id, definition(exchange), sorted(before_consent("change_exchange")), limit=ANEW_AT_ONCE
     )
-    for consent_id, child, about, issuer in await issuers_of(writing, [consent_id for consent_id, _ in changed]):
-        await write_review(writing, Review.renewal(consent_id, child, about, issuer, now=now, days=days))
-    return len(changed)
+    for consent_id, child, issuer in stale:
+        await change_consents(
+            writing,
+            state=next_consent("active", "change_exchange"),
+            before=before_consent("change_exchange"),
+            changed=micros(now),
+            consent_id=consent_id,
+        )
+        await write_review(writing, Review.renewal(consent_id, child, exchange.id, issuer, now=now, days=days))
+    return len(stale)
 
 
 async def use_once(writing: Writing, consent_ids: Iterable[str], now: datetime) -> None:

@@ -49,7 +49,9 @@ class Providers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """The rooms, wired. issuer: the gateway's own URL as tokens and proofs name it."""
+    """The rooms, wired. issuer: the gateway's own URL as tokens and proofs name it. holders: of the halves of protective histories.
+    looked_through: exchange -> the definition to which this worker has held every consent.
+    """
 
     clock: Clock
     database: Database
@@ -68,7 +70,9 @@ class House:
     embedded_may_serve_sensitive: bool = False
     cosigning: Cosigning | None = None
     policy_versions: Versions | None = None
+    holders: tuple[Party, Party] | None = None
     bells: dict[str, asyncio.Event] = field(default_factory=dict)
+    looked_through: dict[str, str] = field(default_factory=dict)
 
     @property
     def versions(self) -> Versions:

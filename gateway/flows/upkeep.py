@@ -16,7 +16,8 @@ from gateway.errors import Denied
 from gateway.flows.account import Account
 from gateway.flows.evaluation_quota import forget_counts
 from gateway.flows.house import House
-from gateway.flows.reviews import alarm_overdue
+from gateway.flows.renewals import ask_anew
+from gateway.flows.reviews import alarm_overdue, ask_holders
 from gateway.store.basis import micros
 from gateway.store.consent_links import wipe_ended_offers
 from gateway.store.database import Writing
@@ -38,9 +39,12 @@ async def roll_up(house: House, *, close: bool = False) -> int:
 
 
 async def upkeep(house: House) -> None:
-    """Destroy what has ended, and tell of what nobody did in time."""
+    """Destroy what has ended, tell of what nobody did in time, ask anew and ask for what is due."""
     await expire(house)
     await alarm_overdue(house)
+    await ask_anew(house)
+    if house.holders is not None:
+        await ask_holders(house, house.holders)
     now = int(house.clock.now().timestamp())
     async with house.database.write() as writing:
         await forget_claims(writing, now=now)

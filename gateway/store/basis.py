@@ -20,6 +20,7 @@ from sqlalchemy import (
     LargeBinary,
     Select,
     String,
+    and_,
     bindparam,
     cast,
     func,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     select,
     union_all,
 )
+from sqlalchemy import case as case_when
 
 from gateway.domain.vocabulary import Door
 from gateway.errors import ProgrammingError
@@ -127,7 +129,8 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class Question:
     """What to look up. officer: `<organisation>/<person>`; day: Asia/Shanghai date; hour: hours since 1970. department: the
-    caller's party; recipient: the one that receives.
+    caller's party; recipient: the one that receives. definition: of the exchange as it stands now; a consent to another one needs
+    renewal from that moment on, whether a job has written so or not.
 
     emergency, fuse: whether the counts of that kind are wanted.
     """
@@ -141,6 +144,7 @@ class Question:
     now: int
     day: str
     recipient: str = ""
+    definition: str = ""
     emergency: bool = False
     fuse: bool = False
 
@@ -205,7 +209,13 @@ def _records() -> list[Select[Any]]:
             one=consent.grantor,
             two=consent.child_grant,
             band=consent.age_band,
-            state=consent.state,
+            state=case_when(
+                (
+                    and_(consent.state == literal_column("'active'"), consent.definition != bindparam("definition")),
+                    literal_column("'needs_renewal'"),
+                ),
+                else_=consent.state,
+            ),
             begins=consent.given,
             ends=consent.ends,
             changed=consent.changed,
@@ -285,6 +295,7 @@ async def evidence(reading: Reading, question: Question) -> Evidence:
         "child": question.child,
         "exchange": question.exchange,
         "recipient": question.recipient,
+        "definition": question.definition,
         "party": question.department,
         "officer_standing": officer,
     }

@@ -76,14 +76,16 @@ async def certify_contract(writing: Writing, standing_id: str, now: int) -> bool
     return done.rowcount == 1
 
 
-async def issuers_of(reading: Reading, consent_ids: Sequence[str]) -> list[tuple[str, bytes, str, str]]:
-    """(consent id, child, exchange, issuing party) of consents."""
+async def consents_to_another(
+    reading: Reading, exchange: str, definition: str, states: Sequence[str], *, limit: int
+) -> list[tuple[str, bytes, str]]:
+    """(consent id, child, issuing party) of consents to another definition of the exchange than this, in one of these states."""
     column = t.consents.c
-    query = select(column.consent_id, column.child, column.exchange, column.issuer).where(
-        column.consent_id.in_(consent_ids)
+    query = select(column.consent_id, column.child, column.issuer).where(
+        column.exchange == exchange, column.definition != definition, column.state.in_(states)
     )
-    rows = await reading.connection.execute(query.order_by(column.consent_id))
-    return [(row[0], bytes(row[1]), row[2], row[3]) for row in rows]
+    rows = await reading.connection.execute(query.order_by(column.consent_id).limit(limit))
+    return [(row[0], bytes(row[1]), row[2]) for row in rows]
 
 
 async def embargoes_ended(reading: Reading, now: int) -> list[tuple[str, str]]:

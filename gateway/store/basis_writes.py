@@ -112,20 +112,14 @@ async def change_consents(
     child: bytes | None = None,
     exchange: str | None = None,
     guardian: str | None = None,
-    other_definition: str | None = None,
 ) -> list[tuple[str, str]]:
-    """Move the consents that match and are in one of `before`; their (consent id, exchange).
-
-    other_definition: only those that were given for another definition of the exchange than this.
-    """
+    """Move the consents that match and are in one of `before`; their (consent id, exchange)."""
     column = t.consents.c
     named = {"consent_id": consent_id, "child": child, "exchange": exchange, "guardian": guardian}
     where = [column[name] == value for name, value in named.items() if value is not None]
     if not where:
         return []
     where.append(column.state.in_(sorted(before)))
-    if other_definition is not None:
-        where.append(column.definition != other_definition)
     found = await writing.connection.execute(select(column.consent_id, column.exchange).where(*where))
     ids = [(row.consent_id, row.exchange) for row in found]
     await writing.connection.execute(update(t.consents).where(*where).values(state=state, changed=changed))
