@@ -23,6 +23,7 @@ from keys.buckets import BucketFile, aead_open, aead_seal
 
 KEY_BYTES = 32
 HINT_BYTES = 4
+_HIGHEST_BIT = 0x80
 _CACHE = 50_000
 
 Escrow = Callable[[bytes], bytes]
@@ -72,11 +73,23 @@ def child_holder(point: bytes) -> bytes:
 
 
 def actor_holder(name: str) -> bytes:
-    """An actor's stand under a digest of the name, so that every row looks the same."""
-    return sha256(b"runxin/audit/actor\x00" + name.encode()).digest()
+    """An actor's stand under a digest of the name, marked as no child's point (`names_child`)."""
+    return _no_child(sha256(b"runxin/audit/actor\x00" + name.encode()).digest())
 
 
-LOG_HOLDER = sha256(b"runxin/audit/log\x00").digest()
+def names_child(holder: bytes) -> bool:
+    """Whether histories are a child's: a canonical point never has the highest bit set (RFC 9496 4.3.1), other holders always.
+
+    This shows a reader of the store nothing new: staff names are known, so an actor's digest can be recomputed anyway.
+    """
+    return not holder[-1] & _HIGHEST_BIT
+
+
+def _no_child(digest: bytes) -> bytes:
+    return digest[:-1] + bytes([digest[-1] | _HIGHEST_BIT])
+
+
+LOG_HOLDER = _no_child(sha256(b"runxin/audit/log\x00").digest())
 """The history whose detail key seals entries that are about no child."""
 
 

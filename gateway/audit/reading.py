@@ -144,13 +144,17 @@ async def open_detail(reading: Reading, keeper: Keeper, row: EntryRow, known: Se
     near = [key for holder in (*known, LOG_HOLDER) for key in await store.key_generations(reading, holder)]
     for candidates in (near, None):
         rows = await store.all_keys(reading) if candidates is None else candidates
-        keys = _matching(keeper, rows, hints, sealed[:12])
-        for chosen in itertools.islice(itertools.product(*keys), 64):
+        holders = _matching(keeper, rows, hints, sealed[:12])
+        for chosen in itertools.islice(itertools.product(*holders), 64):
             try:
                 salted = aead_open(joint_key(chosen), sealed, row.entry_id.encode())
             except GatewayFault:
                 continue
-            return read_detail(salted, read_skeleton(row.leaf))
+            detail = read_detail(salted, read_skeleton(row.leaf))
+            if "children" in detail:
+                # As they are known now: the gateway's own scope may have been rotated since the detail was sealed.
+                detail["children"] = [holding[key].hex() for holding, key in zip(holders, chosen, strict=True)]
+            return detail
     raise BadRequest("detail_destroyed")
 
 
@@ -213,10 +217,10 @@ async def _history(reading: Reading, keeper: Keeper, holder: bytes) -> list[Entr
     return await store.get_entries_at(reading, sorted(set(indexes)))
 
 
-def _matching(keeper: Keeper, rows: Sequence[KeyRow], hints: Sequence[bytes], nonce: bytes) -> list[list[bytes]]:
-    """For each hint the detail keys that it may mean."""
+def _matching(keeper: Keeper, rows: Sequence[KeyRow], hints: Sequence[bytes], nonce: bytes) -> list[dict[bytes, bytes]]:
+    """For each hint the detail keys that it may mean, and whose they are."""
     wanted = set(hints)
-    found: dict[bytes, list[bytes]] = {}
+    found: dict[bytes, dict[bytes, bytes]] = {}
     for row in rows:
         if row.frozen:
             continue
@@ -225,6 +229,6 @@ def _matching(keeper: Keeper, rows: Sequence[KeyRow], hints: Sequence[bytes], no
         except GatewayFault:
             continue  # destroyed with its bucket, its row not yet gone
         made = hint(key, nonce)
-        if made in wanted and key not in found.setdefault(made, []):
-            found[made].append(key)
-    return [found.get(one, []) for one in hints]
+        if made in wanted:
+            found.setdefault(made, {})[key] = row.holder
+    return [found.get(one, {}) for one in hints]

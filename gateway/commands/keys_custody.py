@@ -38,7 +38,7 @@ def add_to(group: typer.Typer) -> None:
 
 
 def rotate(
-    scope: Annotated[str, typer.Argument(help="open:<department> or closed:<department>:<exchange>")],
+    scope: Annotated[str, typer.Argument(help="open:<department>, closed:<department>:<exchange> or gateway")],
     prepare: Annotated[bool, typer.Option("--prepare", help="Make the next epoch's key.")] = False,
     begin: Annotated[bool, typer.Option("--begin", help="Understand both epochs; holders and edges convert.")] = False,
     advance: Annotated[bool, typer.Option("--advance", help="Name children in the new epoch.")] = False,
@@ -50,9 +50,11 @@ def rotate(
     """One step of a rotation; without a step, where it stands. 轮换某范围的密钥，每次一步。
 
     All but the last work beside a running gateway. `--destroy` wants it stopped: every key that is left is wrapped again under a
-    fresh root with a new passphrase, which is asked for, so that no copy from before opens.
+    fresh root with a new passphrase, which is asked for, so that no copy from before opens. In the gateway's own scope `--advance`
+    wants it stopped too: it renames every row in one transaction.
     """
     from gateway.app import opened
+    from gateway.domain.subjects import GATEWAY_SCOPE
     from gateway.flows.rotation import followers, scope_named, take_step
     from keys.rotation import due
 
@@ -62,12 +64,13 @@ def rotate(
         raise SystemExit(2)
     settings = settings_of(data)
     fresh = _fresh_root(settings) if chosen == [Step.DESTROY] else None
-    if fresh is not None:
+    own = scope == GATEWAY_SCOPE.name
+    if fresh is not None or (own and chosen == [Step.ADVANCE]):
         _require_alone(settings)
 
     async def work() -> None:
         async with opened(settings) as house:
-            named = scope_named(house, scope)
+            named = GATEWAY_SCOPE if own else scope_named(house, scope)
             if chosen:
                 by = EntryDraft(kind=EntryKind.KEY_EVENT, outcome=Outcome.DONE, detail={"by": BY})
                 stepped = await take_step(house, named, chosen[0], by=by, anyway=anyway)

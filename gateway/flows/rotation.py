@@ -7,7 +7,8 @@ Rules kept here: each step is an entry before it happens; the new epoch names ch
 holder has followed, because an edge that has not would not find them; when the old epoch ends, no envelope that waits still
 speaks it; a step over the network carries the signatures of two approvers of two departments for exactly this step.
 
-The gateway's own scope is not rotated here: its store and its log's histories are filed under it.
+The gateway's own scope takes the same steps, but from the command line only, and `advance` with the gateway stopped
+(`own_scope.py`): its store and its log's histories are filed under it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from dataclasses import dataclass, replace
 from gateway.domain.canonical import canonical
 from gateway.domain.entries import EntryDraft, Receipt
 from gateway.domain.parties import Party
-from gateway.domain.subjects import Scope
+from gateway.domain.subjects import GATEWAY_SCOPE, Scope
 from gateway.domain.vocabulary import Department, EntryKind, Outcome, ScopeKind
 from gateway.errors import BadRequest, Denied, GatewayError
 from gateway.flows.account import Account, recorded
 from gateway.flows.house import House
 from gateway.flows.inbox import spend_proof
+from gateway.flows.own_scope import rename_rows
 from gateway.flows.query import Answer
 from gateway.flows.recognise import scope_of
 from gateway.flows.requests import ConvertRequest, RotationRequest, SignedRequest
@@ -79,6 +81,8 @@ async def take_step(house: House, scope: Scope, step: Step, *, by: EntryDraft, a
     draft = replace(by, code=f"rotation_{step}", detail={**by.detail, "scope": scope.name, "epoch": epoch})
 
     async def effect(writing: Writing) -> None:
+        if step is Step.ADVANCE and scope == GATEWAY_SCOPE:
+            await rename_rows(house, writing, epoch)
         if step is Step.RETIRE:
             await _readdress(house, scope, writing)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from gateway.store.database import Reading, Writing
 from gateway.store.exchange_tables import conversions, door_alarms, evaluation_windows, outbox, reidentifications
@@ -97,6 +97,15 @@ async def conversions_to(reading: Reading, scope: str, epoch: int) -> list[Conve
         select(table).where(table.c.scope == scope, table.c.epoch == epoch).order_by(table.c.party, table.c.client)
     )
     return [Conversion(**row._mapping) for row in rows]
+
+
+async def newest_conversion(reading: Reading, party: str, scope: str) -> int:
+    """The newest epoch of a scope to which a party has followed whole; 0 if there is none."""
+    table = conversions
+    found = await reading.connection.execute(
+        select(func.max(table.c.epoch)).where(table.c.party == party, table.c.scope == scope, table.c.finished > 0)
+    )
+    return int(found.scalar() or 0)
 
 
 # --- re-identifications -----------------------------------------------------------------------------------------------------

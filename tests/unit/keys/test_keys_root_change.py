@@ -203,6 +203,22 @@ def test_a_whole_life_of_a_key_by_the_command_line(premises, tmp_path):
         prove(folder / "keys", stale)
 
 
+def test_the_gateways_own_scope_is_renamed_with_the_gateway_stopped_only(premises):
+    folder, _, runxin = premises
+    with present(folder / "keys"):
+        for step in ("--prepare", "--begin"):
+            done = runxin("keys", "rotate", "gateway", step)
+            assert done.exit_code == 0, done.output
+        busy = runxin("keys", "rotate", "gateway", "--advance")
+        assert busy.exception.code == "premises_in_use"
+    done = runxin("keys", "rotate", "gateway", "--advance")
+    assert done.exit_code == 0, done.output
+    assert "advance: gateway epoch 2" in done.output
+    told = json.loads(done.output[done.output.index("{") :])
+    assert (told["current"], told["accepted"]) == (2, [1, 2])
+    assert [(row["party"], row["finished"]) for row in told["followed"]] == [("gateway", True)]
+
+
 def test_steps_out_of_order_are_refused_with_a_sentence(premises):
     _, _, runxin = premises
     early = runxin("keys", "rotate", "open:health", "--retire")
