@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from gateway.domain.vocabulary import Department, EntryKind, Outcome
 from gateway.store.audit import rollups
+from gateway.store.console import totals
 from gateway.store.database import Reading
 
 TRAFFIC = frozenset(
@@ -69,6 +70,13 @@ async def counted(reading: Reading, now: int, hours: int, *, department: Departm
     last = now // 3600
     rows = await rollups(reading, last - hours + 1, last)
     found = [_count(hour, facets, count) for hour, facets, count in rows]
+    return [one for one in found if department is None or department in (one.requester, one.provider)]
+
+
+async def totalled(reading: Reading, now: int, hours: int, *, department: Department | None = None) -> list[Count]:
+    """The same added up over all hours; `hour` is that of the last one."""
+    last = now // 3600
+    found = [_count(last, facets, count) for facets, count in await totals(reading, last - hours + 1, last)]
     return [one for one in found if department is None or department in (one.requester, one.provider)]
 
 

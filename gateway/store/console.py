@@ -313,6 +313,13 @@ async def thrown_switches(reading: Reading) -> list[tuple[str, str, int, str]]:
     return [(row[0], row[1], int(row[2]), row[3]) for row in rows]
 
 
+async def totals(reading: Reading, first_hour: int, last_hour: int) -> list[tuple[str, int]]:
+    """(facets, count) over a range of hours since 1970, both ends included."""
+    select_ = "SELECT facets, SUM(count) FROM audit_rollups WHERE hour >= ? AND hour <= ? GROUP BY facets"
+    (rows,) = await fetch(reading, [(select_, (first_hour, last_hour))])
+    return [(str(row[0]), int(row[1])) for row in rows]
+
+
 async def newest_witnessed(reading: Reading) -> list[tuple[int, bytes, bool, int]]:
     """(size, cosigned note, quorum reached, stored at) of the newest cosigned checkpoints."""
     select_ = "SELECT size, note, quorum, stored_at FROM audit_checkpoints ORDER BY size DESC LIMIT 5"

@@ -1,9 +1,12 @@
 """Both languages are whole: every message translated, every placeholder kept, every word of every closed list named."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
 from jinja2 import Environment
 from jinja2.ext import extract_from_ast
 
@@ -13,6 +16,7 @@ from gateway.console.languages import Tongue, catalogue
 from gateway.console.pages import overview
 from gateway.console.roles import Role
 from gateway.console.rule_sentences import sentence
+from gateway.domain.clock import SHANGHAI
 from gateway.domain.vocabulary import (
     Action,
     ConsentCode,
@@ -116,6 +120,16 @@ def test_english_pages_speak_english_in_every_menu_and_heading(role, browsers):
                 assert not raw, (door.name, raw[:3])
     finally:
         browser.cookies.delete("runxin-look", domain="127.0.0.1", path="/console")
+
+
+@pytest.mark.parametrize(("language", "pattern"), [("zh", "y年M月d日 HH:mm:ss"), ("en", "d MMM y, HH:mm:ss")])
+def test_times_and_numbers_are_written_as_babel_writes_them(language, pattern):
+    locale = {"zh": "zh_Hans_CN", "en": "en"}[language]
+    for seconds in range(0, 2_000_000_000, 86_400 * 29 + 3671):
+        moment = datetime.fromtimestamp(seconds, SHANGHAI)
+        assert Tongue(language).time(seconds) == format_datetime(moment, pattern, tzinfo=SHANGHAI, locale=locale)
+    for number in (0, 7, 999, 1000, 1_234_567):
+        assert Tongue(language).number(number) == format_decimal(number, locale=locale)
 
 
 def test_no_template_loads_anything_from_outside_or_carries_inline_code():

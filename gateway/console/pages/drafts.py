@@ -35,6 +35,7 @@ from policies.sources import Edit
 
 OWNERS = frozenset({Role.POLICY_OWNER})
 SHOWN_CLASSES = 60
+PAGE = 20
 LONGEST_STATEMENT = 16_384
 
 
@@ -49,8 +50,10 @@ class RowChange:
 @door("GET", "/drafts", roles=READERS, does="Drafts of rules", menu="policy")
 async def drafts(visit: Visit) -> Response:
     """Every draft with its state."""
-    rows = await policy_changes.list_drafts(visit.house)
-    return visit.page("drafts.html", rows=rows, why=visit.why_not("draft_make"))
+    limit = min(visit.number(visit.query("limit")) or PAGE, 100 * PAGE)
+    rows = await policy_changes.list_drafts(visit.house, limit + 1)
+    more = limit * 2 if len(rows) > limit else 0
+    return visit.page("drafts.html", rows=rows[:limit], more=more, why=visit.why_not("draft_make"))
 
 
 @door("GET", "/drafts/new", roles=OWNERS, does="Form of a draft")

@@ -13,7 +13,7 @@ from gateway.audit.witness import unwitnessed_for
 from gateway.console.doors import door
 from gateway.console.roles import ADMINISTRATORS, EVERYBODY, INSPECTORS, Role
 from gateway.console.visits import Visit
-from gateway.console.volumes import Count, by_hour, counted, health, of_kind
+from gateway.console.volumes import Count, by_hour, counted, health, of_kind, totalled
 from gateway.console.works import DONE
 from gateway.domain.vocabulary import EntryKind, ExchangeState, Outcome
 from gateway.proofs.checkpoints import read_checkpoint
@@ -62,11 +62,11 @@ async def overview(visit: Visit) -> Response:
     catalogue = visit.house.catalogue
     served = [each.id for each in catalogue.exchanges.values() if each.state is ExchangeState.SERVED]
     async with visit.house.database.read() as reading:
-        counts = await counted(reading, visit.now, WEEK, department=visit.department)
+        counts = await totalled(reading, visit.now, WEEK, department=visit.department)
+        day = await counted(reading, visit.now, DAY, department=visit.department)
         log = await integrity(visit, reading)
         alarms = await _alarms(visit, reading, counts, log)
         waiting = await _waiting(visit, reading)
-    day = [one for one in counts if one.hour > visit.now // 3600 - DAY]
     fares = sorted(health(day, served), key=lambda one: (one.state != "fault", -one.total, one.exchange))
     return visit.page(
         "overview.html",
@@ -75,7 +75,7 @@ async def overview(visit: Visit) -> Response:
         log=log,
         health=fares,
         stopped={target for kind, target in visit.house.registry.current.stopped if kind == "exchange"},
-        volumes=by_hour(counts, visit.now, DAY),
+        volumes=by_hour(day, visit.now, DAY),
         outcomes=[Outcome.RELEASED, Outcome.NO_RESULT, Outcome.DENIED, Outcome.FAULT],
         exchanges=catalogue.exchanges,
     )

@@ -5,6 +5,7 @@ Rules kept here: no key material but public thumbprints; counts and never a case
 
 from __future__ import annotations
 
+import heapq
 import os
 from typing import Any
 
@@ -12,12 +13,15 @@ from pydantic import SecretStr
 from starlette.responses import Response
 
 from gateway.console.doors import door
+from gateway.console.refusals import Refused
 from gateway.console.roles import ADMINISTRATORS, Role
 from gateway.console.visits import Visit
+from gateway.domain.vocabulary import Department
 from gateway.settings import Settings
 from gateway.store import console as store
 from keys.selftest import report
 
+PAGE = 50
 BOOK_READERS = frozenset({Role.AUDIT_ADMIN, Role.AUDITOR, Role.POLICY_OWNER, Role.SECURITY_ADMIN})
 _COUNTED = (("cases", "state"), ("consents", "state"), ("reviews", "state"), ("notices", "state"))
 _MORE = (("propagations", "state"), ("rights_requests", "state"), ("outbox", "state"))
@@ -25,12 +29,22 @@ _MORE = (("propagations", "state"), ("rights_requests", "state"), ("outbox", "st
 
 @door("GET", "/parties", roles=ADMINISTRATORS, does="Clients and edges", menu="system")
 async def parties(visit: Visit) -> Response:
-    """Organisations, clients, edges."""
+    """Clients by pages, by name; edges."""
     registry = visit.house.registry.current
+    department, after = visit.query("department"), visit.query("after")
+    if department and department not in set(map(str, Department)):
+        raise Refused("form_invalid")
+    known = [name for name, one in registry.clients.items() if department in ("", one.party.department)]
+    names = heapq.nsmallest(PAGE + 1, (name for name in known if name > after))
+    part = visit.request.headers.get("hx-request") == "true" and bool(after)
     return visit.page(
-        "parties.html",
+        "_client_rows.html" if part else "parties.html",
         organisations=registry.organisations,
-        clients=sorted(registry.clients.values(), key=lambda one: (str(one.party.department), one.client_id)),
+        clients=[registry.clients[name] for name in names[:PAGE]],
+        found=len(known),
+        more=names[PAGE - 1] if len(names) > PAGE else "",
+        department=department,
+        departments=visit.tongue.words("department"),
         edges=sorted(registry.edges, key=lambda one: (str(one.party.department), one.region_prefix)),
         stopped={target for kind, target in registry.stopped if kind == "client"},
     )

@@ -1,0 +1,267 @@
+"""How long the console's pages take at a million entries, 100,000 rules in history and 1,000 clients, beside the same page of the same
+process kind on an empty store.
+
+`make bench ONLY=console`. A page's time is the whole request within the process: session, role, rendering, and where the page is a look
+the durable append of its entry; the fsync probe stands beside. Bars: p95 at most 150 ms and at most three times the empty store's. The
+full store is made once by the log's own batch builder and kept in `.bench/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import os
+import pickle
+import random
+import re
+import shutil
+import tempfile
+import time
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gateway.app  # noqa: F401  (puts every handler behind its door)
+from gateway.app import opened
+from gateway.audit import batch, entry
+from gateway.audit.batch import Asked, BatchBuilder
+from gateway.audit.tree import grown_tiles
+from gateway.console.doors import doors
+from gateway.console.roles import Role
+from gateway.domain.entries import EntryDraft
+from gateway.domain.parties import Client, Party
+from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome
+from gateway.store import audit as store
+from gateway.store import audit_tables, policy, policy_tables, registry_tables
+from gateway.store.policy import ChangeRow
+from gateway.store.registry_changes import add_client
+from keys.signing import SigningKey
+from policies.book import HOME
+from policies.catalogue import load
+from tests.bench.probes import fsync_probe
+from tests.console.site import CODE, Site, make_site, sign_in
+
+ENTRIES = int(os.environ.get("RUNXIN_BENCH_ENTRIES", "1000000"))
+CLIENTS, RULES, DRAFTS = 1000, 100_000, 100
+CHILDREN, OFFICERS = 10_000, 2_000
+REPEATS = 20
+BAR_MS, BAR_RATIO, BAR_BYTES = 150.0, 3.0, 300_000
+_BATCH = 2_000
+_MONTH_US = 30 * 86_400 * 1_000_000
+Row = dict[str, Any]
+
+
+# --- the full store ---------------------------------------------------------------------------------------------------------
+
+
+def full_site() -> Site:
+    """A site over the full store, made where it is not there."""
+    modules = (batch, entry, audit_tables, policy_tables, registry_tables)
+    sources = "".join(map(inspect.getsource, (*modules, _draft, _fill, _fill_rules)))
+    name = f"console-{ENTRIES}-{hashlib.sha256(sources.encode()).hexdigest()[:12]}"
+    folder = Path(".bench").resolve() / name
+    kept = folder / "site"
+    if not kept.exists():
+        for old in folder.parent.glob("console-*-*"):
+            shutil.rmtree(old)
+        folder.mkdir(parents=True)
+        site = make_site(folder)
+        asyncio.run(_fill(site))
+        kept.write_bytes(pickle.dumps((site.settings.data, site.passwords)))
+    site = Site(make_settings(folder))
+    _, site.passwords = pickle.loads(kept.read_bytes())  # noqa: S301  (written above, by this program)
+    return site
+
+
+def make_settings(folder: Path) -> Any:
+    from tests.console.site import settings_in
+
+    return settings_in(folder)
+
+
+async def _fill(site: Site) -> None:
+    async with opened(site.settings) as house:
+        began_us = int(time.time() * 1e6) - _MONTH_US
+        async with house.database.write() as writing:
+            for number in range(CLIENTS):
+                department = list(Department)[number % 5]
+                key = SigningKey.generate().verify_key
+                client = Client(f"client-{number:04d}", Party(CODE, department), "330106", key.thumbprint, key.public)
+                await add_client(writing, client, now=1)
+        await _fill_rules(house)
+        draw, keys = random.Random(1), {}
+        for start in range(0, ENTRIES, _BATCH):
+            asked = [Asked(_draft(draw)) for _ in range(min(_BATCH, ENTRIES - start))]
+            holders = {holder for one in asked for holder in one.holders}
+            async with house.database.write() as writing:
+                head = await store.get_head(writing)
+                assert head is not None
+                known = [keys[holder] for holder in holders if holder in keys]
+                now_us = max(began_us + start * _MONTH_US // ENTRIES, head.time_us + 1)
+                built = BatchBuilder(house.log.keeper, house.log.signer, head, known, now_us).build(asked)
+                tiles = await grown_tiles(writing, head.size, built.leaves)
+                await store.write_batch(writing, built.rows.with_tiles(tiles))
+            keys |= {row.holder: row for row in built.rows.keys if row.current}
+
+
+async def _fill_rules(house: Any) -> None:
+    """Drafts of a thousand rules each, none of which decides."""
+    rule = next(one for one in house.book.snapshot.rules if one.id == "X02.ca.q02")
+    values = [getattr(rule, name) for name in policy.COLUMNS]
+    at = policy.COLUMNS.index("id")
+    for number in range(DRAFTS):
+        rows = []
+        for each in range(RULES // DRAFTS):
+            row = list(values)
+            row[at] = f"X02.ca.h{number * (RULES // DRAFTS) + each}"
+            rows.append(tuple(row))
+        async with house.database.write() as writing:
+            numbers = await policy.put_rows(writing, rows)
+            change = ChangeRow(
+                change_id=f"pc-{number:04d}",
+                revision=1,
+                base=1,
+                version="sha256:" + f"{number:012x}",
+                cases="0" * 64,
+                files={},
+                rows=tuple(numbers),
+                author=f"{CODE}/E0501",
+                reason="历史草案",
+                made_at=1 + number,
+                closed=False,
+            )
+            await policy.add_change(writing, change)
+
+
+def _draft(draw: random.Random) -> EntryDraft:
+    """An entry as traffic makes them: of an exchange that is served, between its own provider and consumer, for its own purpose."""
+    officer = draw.randrange(OFFICERS)
+    exchange, purpose, asker, giver = draw.choice(_traffic())
+    lucky = draw.random()
+    outcome = Outcome.RELEASED if lucky > 0.03 else Outcome.DENIED if lucky > 0.01 else Outcome.NO_RESULT
+    return EntryDraft(
+        kind=EntryKind.QUERY if exchange in ("X01", "X02") else EntryKind.DELIVERED,
+        outcome=outcome,
+        code={Outcome.RELEASED: "", Outcome.DENIED: "case_missing", Outcome.NO_RESULT: "no_result"}[outcome],
+        exchange=exchange,
+        door=Door.EMERGENCY if draw.random() < 0.001 else Door.NORMAL,
+        purpose=purpose,
+        requester=asker,
+        provider=giver,
+        policy_version="sha256:" + "a" * 12,
+        children=(hashlib.sha256(b"child" + draw.randrange(CHILDREN).to_bytes(4, "big")).digest(),),
+        actors=(f"client:client-{officer % CLIENTS:04d}", f"person:{CODE}/{officer}"),
+        request_digest=draw.randbytes(32),
+        request_salt=draw.randbytes(16),
+        detail={"organisation": CODE, "client": f"client-{officer % CLIENTS:04d}", "officer": str(officer)},
+    )
+
+
+@cache
+def _traffic() -> list[tuple[str, str, Department, Department]]:
+    return [
+        (exchange.id, exchange.purpose, consumer, provider)
+        for exchange in load(HOME / "catalogue").exchanges.values()
+        if exchange.state == "served"
+        for consumer in exchange.consumers
+        for provider in exchange.providers
+        if consumer != provider
+    ]
+
+
+# --- the pages ----------------------------------------------------------------------------------------------------------------
+
+
+def pages(full: bool) -> list[tuple[Role, str, str]]:
+    """(role, name, address) of every page of the menus, and the pages below them. full: addresses that hold in the full store."""
+    found = []
+    for role in (Role.AUDIT_ADMIN, Role.AUDITOR, Role.POLICY_OWNER, Role.SYSTEM_ADMIN):
+        for door in doors():
+            if door.menu and role in door.roles and not any(name == door.name for _, name, _ in found):
+                found.append((role, door.name, door.path))
+    middle = ENTRIES // 2 if full else 30
+    more = [
+        ("entry", f"/entries/{middle}"),
+        ("entry_proof", f"/entries/{middle}/proof"),
+        ("entries, filtered", "/entries?outcome=denied&exchange=X02"),
+        ("entries, none fit", "/entries?kind=query&exchange=X33"),
+        ("entries, an old page", f"/entries?after={middle}"),
+        ("entries.csv", "/entries.csv"),
+        ("exchange", "/catalogue/X02"),
+        ("matrix, 30 days", "/matrix?days=30"),
+    ]
+    found += [(Role.AUDIT_ADMIN, name, path) for name, path in more]
+    found.append((Role.AUDITOR, "entries of one department", "/entries"))
+    found.append((Role.AUDITOR, "overview of one department", "/"))
+    found.append((Role.POLICY_OWNER, "draft_form", "/drafts/new?rule=X02.ca.q02"))
+    found.append((Role.SYSTEM_ADMIN, "switches that may be thrown", "/switches"))
+    return found
+
+
+def timed(full: tuple[Any, str], empty: tuple[Any, str]) -> tuple[float, float]:
+    """p95 of a page in milliseconds on the full and on the empty store, asked in turn so that both see the same machine."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(REPEATS + 2):
+        for (browser, path), taken in zip((full, empty), times, strict=True):
+            began = time.perf_counter()
+            answer = browser.get(f"/console{path}")
+            taken.append((time.perf_counter() - began) * 1000)
+            assert answer.status_code == 200, (path, answer.status_code)
+            if number < 2:
+                taken.clear()  # the first ones fill caches that live as long as the process
+    value, beside = (sorted(taken)[int(len(taken) * 0.95) - 1] for taken in times)
+    return value, beside
+
+
+def row(measure: str, value: float, unit: str, beside: float | None, *, bar: float | None, ok: bool | None) -> Row:
+    """One line of the table."""
+    return {
+        "measure": measure,
+        "value": value,
+        "unit": unit,
+        "beside": beside,
+        "ratio": value / beside if beside else None,
+        "bar": bar,
+        "ok": ok,
+    }
+
+
+def first_page_bytes(browser: Any) -> int:
+    """What the overview loads, compressed, without the charts."""
+    answer = browser.get("/console/", headers={"Accept-Encoding": "gzip"})
+    total = len(answer.content)
+    for address in set(re.findall(r'(?:src|href)="(/console/static/[^"]+)"', answer.text)):
+        if "echarts" not in address and "chart.js" not in address:
+            with browser.stream("GET", address, headers={"Accept-Encoding": "gzip"}) as file:
+                total += len(b"".join(file.iter_raw()))
+    return total
+
+
+def measure() -> list[Row]:
+    """Every row, in the order of the table."""
+    rows = []
+    full = full_site()
+    with tempfile.TemporaryDirectory(prefix="runxin-console-bench-") as name, ExitStack() as stack:
+        probe = fsync_probe(Path(name))
+        empty = make_site(Path(name) / "empty")
+        browsers = {}
+        for label, site in (("full", full), ("empty", empty)):
+            client = stack.enter_context(site.running())
+            for role in (Role.AUDIT_ADMIN, Role.AUDITOR, Role.POLICY_OWNER, Role.SYSTEM_ADMIN):
+                browsers[label, role] = sign_in(client, site, role)
+        for (role, page, path), (_, _, beside_path) in zip(pages(True), pages(False), strict=True):
+            value, beside = timed((browsers["full", role], path), (browsers["empty", role], beside_path))
+            ok = value <= BAR_MS and value <= BAR_RATIO * beside
+            rows.append(row(f"{page} ({role})", value, "ms, p95", beside, bar=BAR_MS, ok=ok))
+        size = first_page_bytes(browsers["full", Role.AUDIT_ADMIN])
+        rows.append(row("first page without charts, gzip", size, "bytes", None, bar=BAR_BYTES, ok=size < BAR_BYTES))
+    rows.append(row("write and fdatasync of 4 kB", probe, "ms", None, bar=None, ok=None))
+    return rows
+
+
+if __name__ == "__main__":
+    from tests.bench.__main__ import show
+
+    show("console", measure())
