@@ -1,8 +1,12 @@
 """The gateway's own scope rotates: every row and every history is filed under other names, and nobody outside notices."""
 
+import contextlib
+import re
 import shutil
+import sqlite3
 
 import pytest
+import rbcl
 from sqlalchemy import select
 
 from gateway.audit.histories import LOG_HOLDER, actor_holder, names_child
@@ -214,24 +218,52 @@ async def test_a_database_and_a_ring_of_different_epochs_do_not_start(world, tmp
     await fresh.close()
 
 
-async def test_after_destroyed_an_old_copy_of_the_store_leads_to_no_child(world):
+def copied(folder, into):
+    """Two copies as a thief or a careful operator has them: the files with their WAL, and a backup by SQLite itself."""
+    for path in (into / "files", into / "backup"):
+        path.mkdir(parents=True)
+    for file in folder.glob("gateway.sqlite3*"):
+        shutil.copy(file, into / "files" / file.name)
+    source, target = (sqlite3.connect(path / "gateway.sqlite3") for path in (folder, into / "backup"))
+    with contextlib.closing(source), contextlib.closing(target):
+        source.backup(target)
+    return [Database(f"sqlite+aiosqlite:///{into / kind / 'gateway.sqlite3'}") for kind in ("files", "backup")]
+
+
+async def points_in(database):
+    """Every child's point in every row: all columns of 32 bytes, and names of 64 digits in documents."""
+    found = set()
+    for _, _, value in await cells(database):
+        found |= {value} if len(value) == 32 else set()
+        found |= {bytes.fromhex(digits) for digits in re.findall(r'(?<=")[0-9a-f]{64}(?=")', value.decode("latin-1"))}
+    return {point for point in found if rbcl.crypto_core_ristretto255_is_valid_point(point) and names_child(point)}
+
+
+async def test_after_destroyed_no_row_of_any_copy_leads_to_a_child_with_every_key_that_is_left(world, tmp_path):
     await lived(world)
-    old = [own(world, one) for one in CHILDREN]
+    known = {own(world, one) for one in CHILDREN}
+    copies = copied(tmp_path, tmp_path / "loot")
     key = world.ring._key(GATEWAY_SCOPE, 1)
     await rotated(world)
     left = [world.ring._open(row.slot) for row in world.ring.rows() if row.wrapped and row.slot.use is Use.PSEUDONYM]
+    assert len(left) >= 3
     factors = [*left, *(scalar_product(one, invert(other)) for one in left for other in left)]
     present = {
         named.point
         for scope in (GATEWAY_SCOPE, Scope.open(Department.CIVIL_AFFAIRS), Scope.open(Department.EDUCATION))
         for named in world.ring.translate([Pseudonym(GATEWAY_SCOPE, 2, own(world, one)) for one in CHILDREN], scope)
     }
-    assert not {multiply(factor, point) for factor in factors for point in old} & present
-    with pytest.raises(BadRequest, match="pseudonym_epoch"):
-        world.ring.translate([Pseudonym(GATEWAY_SCOPE, 1, old[0])], GATEWAY_SCOPE)
-    # With the destroyed key it finds everybody: the attack is no empty one.
-    kept = [scalar_product(one, invert(key)) for one in left]
-    assert {own(world, one) for one in CHILDREN} <= {multiply(factor, point) for factor in kept for point in old}
+    for copy in copies:
+        old = await points_in(copy)
+        await copy.close()
+        assert known < old  # and the earlier name of one of them
+        assert not {multiply(factor, point) for factor in factors for point in old} & present
+        for point in old:
+            with pytest.raises(BadRequest, match="pseudonym_epoch"):
+                world.ring.translate([Pseudonym(GATEWAY_SCOPE, 1, point)], GATEWAY_SCOPE)
+        # With the destroyed key the same attack finds everybody: it is no empty one.
+        kept = [scalar_product(one, invert(key)) for one in left]
+        assert {own(world, one) for one in CHILDREN} <= {multiply(factor, point) for factor in kept for point in old}
 
 
 async def test_nobody_rotates_it_over_the_network(world):
