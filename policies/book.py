@@ -13,6 +13,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -227,11 +228,16 @@ def build(catalogue: Catalogue, rules: Sequence[Rule], model_text: str | None = 
 
 def require_engine() -> None:
     """Refuse to start with another engine than the tested one: `pycasbin` 2.8, and no `casbin` beside it."""
-    installed = {name.lower() for name in metadata.packages_distributions().get("casbin", ())}
-    if installed != {"pycasbin"}:
+    if providers_of_casbin() != {"pycasbin"}:
         raise PolicyError("the module `casbin` must come from the distribution pycasbin and from no other")
     if not metadata.version("pycasbin").startswith(_SERIES):
         raise PolicyError("pycasbin must be of the tested series 2.8")
+
+
+@cache
+def providers_of_casbin() -> frozenset[str]:
+    """The distributions that claim the module `casbin`. Asked once: what is imported stays imported, and it takes 80 ms."""
+    return frozenset(name.lower() for name in metadata.packages_distributions().get("casbin", ()))
 
 
 def _matcher_line(text: str) -> str:
