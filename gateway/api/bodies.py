@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.domain.vocabulary import AgeBand, Department, Door, EntryKind, Outcome
 from gateway.errors import BadRequest
@@ -173,8 +174,20 @@ class EntriesBody(Strict):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     kind: EntryKind | None = None
     exchange: Exchange | None = None
+    door: Door | None = None
+    purpose: Purpose | None = None
     outcome: Outcome | None = None
+    code: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")] | None = None
     department: Department | None = None
+    provider: Department | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+
+class ActorBody(Strict):
+    """`POST /v1/audit/actors/history`."""
+
+    actor: Annotated[str, Field(pattern=r"^(client:[A-Za-z0-9._\-]{1,64}|person:[0-9A-Z]{18}/[A-Za-z0-9._\-]{1,32})$")]
 
 
 BodyModel = TypeVar("BodyModel", bound=Strict)
@@ -361,5 +374,17 @@ def review_request(raw: bytes) -> tuple[str, str]:
 
 def entries_request(raw: bytes) -> r.EntriesRequest:
     """`POST /v1/audit/entries`."""
-    body = parse(EntriesBody, raw)
-    return r.EntriesRequest(**body.model_dump())
+    members = parse(EntriesBody, raw).model_dump()
+    since, until = members.pop("since"), members.pop("until")
+    return r.EntriesRequest(
+        **members, since_us=_micros(since) if since else 0, until_us=_micros(until) if until else None
+    )
+
+
+def actor_request(raw: bytes) -> str:
+    """`POST /v1/audit/actors/history`: the actor's name as details carry it."""
+    return parse(ActorBody, raw).actor
+
+
+def _micros(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000_000)

@@ -91,6 +91,13 @@ _write(
     inspections.history,
     b.history_request,
 )
+_write(
+    "/v1/audit/actors/history",
+    "Everything that a client or a person had a part in (auditor)",
+    b.ActorBody,
+    inspections.actors_history,
+    b.actor_request,
+)
 
 
 def _read(path: str, summary: str, flow: Flow) -> None:

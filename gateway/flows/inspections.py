@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import asdict
 
-from gateway.audit.reading import Question, child_history, open_detail, page
+from gateway.audit.reading import Question, actor_history, child_history, open_detail, page
 from gateway.audit.receipts import make_receipt
 from gateway.audit.serving import read_path
 from gateway.domain.canonical import canonical
@@ -94,8 +94,14 @@ async def entries(house: House, signed: SignedRequest, read: Callable[[bytes], E
             question = Question(
                 kind=request.kind or "",
                 exchange=request.exchange or "",
+                door=request.door or "",
+                purpose=request.purpose or "",
                 outcome=request.outcome or "",
+                code=request.code or "",
                 requester=str(request.department or ""),
+                provider=str(request.provider or ""),
+                from_us=max(request.since_us, 0),
+                until_us=request.until_us,
                 after=request.after if request.after >= 0 else None,
                 limit=request.limit,
             )
@@ -137,6 +143,24 @@ async def history(house: House, signed: SignedRequest, read: Callable[[bytes], H
         made = await house.log.append(
             account.draft(Outcome.DONE, answer=body), effect=account.effect(), proof_id=account.proof_id
         )
+    return Answer(body, made)
+
+
+async def actors_history(house: House, signed: SignedRequest, read: Callable[[bytes], str]) -> Answer:
+    """Every entry that a client or a person had a part in, oldest first; skeletons only: they name no child."""
+    async with house.database.read() as reading:
+        authenticated = await house.authenticator.authenticate(
+            signed.method, signed.path, signed.headers, signed.body, officer_required=True, reading=reading
+        )
+        account = Account(EntryKind.AUDIT_QUERY, authenticated.caller, authenticated.proof_id)
+        async with recorded(house.log, account):
+            require_auditor(account)
+            name = read(signed.body)
+            account.references["looked_at"] = name
+            rows = await actor_history(reading, house.log.keeper, name)
+    body = canonical({"entries": [{"index": row.index, "leaf": row.leaf.decode()} for row in rows]})
+    async with recorded(house.log, account):
+        made = await house.log.append(account.draft(Outcome.DONE, answer=body), proof_id=account.proof_id)
     return Answer(body, made)
 
 

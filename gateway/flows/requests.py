@@ -128,14 +128,23 @@ class HistoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class EntriesRequest:
-    """`POST /v1/audit/entries`: keyset paging: entries below the index `after`, newest first; -1 for the newest page."""
+    """`POST /v1/audit/entries`: keyset paging: entries below the index `after`, newest first; -1 for the newest page.
+
+    department: who asked; provider: who was asked. since_us, until_us: microseconds since 1970 UTC, half-open.
+    """
 
     after: int = -1
     limit: int = 100
     kind: str | None = None
     exchange: str | None = None
+    door: str | None = None
+    purpose: str | None = None
     outcome: str | None = None
+    code: str | None = None
     department: Department | None = None
+    provider: Department | None = None
+    since_us: int = 0
+    until_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
