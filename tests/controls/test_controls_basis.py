@@ -11,10 +11,8 @@ import pytest
 
 from gateway.consent import book, guardians, propagation, reviews, rights, uses
 from gateway.consent.calendar import WorkingDays, latest_end
-from gateway.domain.basis import Basis
 from gateway.domain.clock import SHANGHAI
-from gateway.domain.entries import EntryDraft
-from gateway.domain.vocabulary import AgeBand, ConsentState, Door, EntryKind, Outcome
+from gateway.domain.vocabulary import AgeBand, ConsentState, Door
 from gateway.errors import BadRequest, Denied
 from gateway.store.basis import micros
 from gateway.store.basis_lists import accesses_of, overdue_reviews, owed_to, reads_between, reviews_of, rights_request
@@ -39,6 +37,7 @@ from tests.unit.consent.basis_world import (
     caller,
     child,
     person,
+    release,
 )
 
 pytestmark = pytest.mark.anyio
@@ -50,21 +49,6 @@ async def code_of(awaitable: object) -> str:
     with pytest.raises((Denied, BadRequest)) as refusal:
         await awaitable  # type: ignore[misc]
     return refusal.value.code
-
-
-async def release(world: World, basis: Basis) -> EntryDraft | None:
-    effect = uses.released(
-        basis,
-        EntryDraft(EntryKind.QUERY, Outcome.RELEASED),
-        provider=ED,
-        fields=("a",),
-        now=world.clock.now(),
-        days=DAYS,
-        limits=world.limits,
-        request="rq",
-    )
-    async with world.database.write() as writing:
-        return await effect(writing)
 
 
 async def approved(world: World, about: object = ONE) -> str:

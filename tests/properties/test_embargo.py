@@ -24,9 +24,9 @@ from gateway.domain.canonical import canonical
 from gateway.domain.vocabulary import Door
 from gateway.store.database import Database, Reading
 from tests.contract.api_house import REPORT, api_house
-from tests.unit.consent.basis_world import CA_BUREAU, ONE, TWO, X02, X20, World
+from tests.unit.consent.basis_world import CA_BUREAU, ONE, TWO, X02, X20, World, release
 from tests.unit.consent.basis_world import child as stranger
-from tests.unit.consent.test_guardian_pages import CARE, CATALOGUE, PURPOSES, SCHOOL, release
+from tests.unit.consent.test_guardian_pages import CARE, CATALOGUE, PURPOSES, SCHOOL
 
 pytestmark = pytest.mark.anyio
 

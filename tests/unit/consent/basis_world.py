@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from gateway.consent import approvals, artefact, book, cases
+from gateway.consent import approvals, artefact, book, cases, uses
 from gateway.consent.basis import BasisFinder
 from gateway.consent.calendar import WorkingDays, latest_end, shanghai_day
 from gateway.consent.changes import Change, digest
@@ -26,8 +26,10 @@ from gateway.domain.vocabulary import (
     ConsentCode,
     Department,
     Door,
+    EntryKind,
     ExchangeState,
     Level,
+    Outcome,
     Pattern,
     Profile,
     ScopeKind,
@@ -282,6 +284,22 @@ class World:
     async def signal(self, by: Caller, about: Child = ONE, **other: object) -> Basis:
         """A school hands a warning (X05) to civil affairs."""
         return await self.find(by, X05, about, recipient=CA_BUREAU, **other)  # type: ignore[arg-type]
+
+
+async def release(world: World, basis: Basis, provider: Department = ED) -> EntryDraft | None:
+    """A query's answer leaves under `basis`, with what it owes; its entry as changed by that."""
+    effect = uses.released(
+        basis,
+        EntryDraft(EntryKind.QUERY, Outcome.RELEASED, detail={"request": "rq-1"}),
+        provider=provider,
+        fields=("a",),
+        now=world.clock.now(),
+        days=DAYS,
+        limits=world.limits,
+        request="rq-1",
+    )
+    async with world.database.write() as writing:
+        return await effect(writing)
 
 
 __all__ = ["replace"]

@@ -29,6 +29,7 @@ from tests.unit.consent.basis_world import (
     X20,
     World,
     caller,
+    release,
 )
 
 pytestmark = pytest.mark.anyio
@@ -42,21 +43,6 @@ DRAFT = EntryDraft(EntryKind.QUERY, Outcome.RELEASED, detail={"request": "rq-1"}
 async def page(world: World, about: object = ONE) -> guardians.Page:
     async with world.database.read() as reading:
         return await guardians.page(reading, about, exchanges=CATALOGUE, purposes=PURPOSES)  # type: ignore[arg-type]
-
-
-async def release(world: World, basis: Basis, provider: object = ED) -> EntryDraft | None:
-    effect = uses.released(
-        basis,
-        DRAFT,
-        provider=provider,  # type: ignore[arg-type]
-        fields=("a",),
-        now=world.clock.now(),
-        days=DAYS,
-        limits=world.limits,
-        request="rq-1",
-    )
-    async with world.database.write() as writing:
-        return await effect(writing)
 
 
 async def statutory(world: World, about: object = ONE) -> Basis:
