@@ -110,16 +110,7 @@ def approval(
 
     subject: restricted JSON, see `case_access` and `enrolment_grant`.
     """
-    claims = {
-        "iss": approver_id,
-        "org": party.organisation,
-        "dept": str(party.department),
-        "digest": hashlib.sha256(canonical(dict(subject))).hexdigest(),
-        "subject": dict(subject),
-        "iat": now,
-        "exp": now + lifetime,
-    }
-    return sign(claims, typ="approval+jwt", key=key)
+    return sign(_about(subject, approver_id, party, now=now, lifetime=lifetime), typ="approval+jwt", key=key)
 
 
 def case_access(
@@ -185,8 +176,12 @@ def reidentification_request(
     officer_id: str, party: Party, key: SigningKey, *, subject: Mapping[str, Any], now: int, lifetime: int = DAY
 ) -> str:
     """The officer's signature over what is asked (`reidentification`). lifetime: seconds, at most a day."""
-    claims = {
-        "iss": officer_id,
+    return sign(_about(subject, officer_id, party, now=now, lifetime=lifetime), typ="reidentification+jwt", key=key)
+
+
+def _about(subject: Mapping[str, Any], author_id: str, party: Party, *, now: int, lifetime: int) -> dict[str, Any]:
+    return {
+        "iss": author_id,
         "org": party.organisation,
         "dept": str(party.department),
         "digest": hashlib.sha256(canonical(dict(subject))).hexdigest(),
@@ -194,7 +189,6 @@ def reidentification_request(
         "iat": now,
         "exp": now + lifetime,
     }
-    return sign(claims, typ="reidentification+jwt", key=key)
 
 
 def sign(claims: Mapping[str, Any], *, typ: str, key: SigningKey, header: Mapping[str, Any] | None = None) -> str:

@@ -34,13 +34,14 @@ from gateway.store.registry import Enrolled, Snapshot
 
 APPROVAL_TYPE = "approval+jwt"
 CONSENT_TYPE = "consent+jwt"
+REIDENTIFICATION_TYPE = "reidentification+jwt"
 APPROVER = "approver"
 LONGEST_APPROVAL = 30 * 86_400
 """Seconds for which an approval is good at most (网保条例 36: at most thirty days)."""
 LONGEST_RECORDING = 7 * 86_400
 """Seconds within which an officer's recording of a consent has to reach the gateway at most."""
 
-_APPROVAL_CLAIMS = frozenset({"iss", "org", "dept", "digest", "subject", "iat", "exp"})
+_SUBJECT_CLAIMS = frozenset({"iss", "org", "dept", "digest", "subject", "iat", "exp"})
 _CONSENT_CLAIMS = frozenset({"iss", "org", "dept", "artefact", "iat", "exp"})
 
 
@@ -81,23 +82,43 @@ def verify_approval(
     Raises `Denied`: `approval_invalid`, `approver_unknown`, `approver_function`, `approval_expired`, `approval_subject`.
     """
     try:
-        enrolled, statement = _by_person(text, typ=APPROVAL_TYPE, snapshot=snapshot, now=now)
-        claims = statement.claims
-        require_members(claims, _APPROVAL_CLAIMS)
-        _require_author(claims, enrolled)
-        subject = object_claim(claims, "subject")
-        digest = text_claim(claims, "digest", longest=64)
-        expires = require_lifetime(claims, now=now, longest=LONGEST_APPROVAL)
-        require(digest.isascii() and hmac.compare_digest(digest, subject_digest(subject)))
+        signed = subject_signed(text, typ=APPROVAL_TYPE, longest=LONGEST_APPROVAL, snapshot=snapshot, now=now)
     except (Unsound, ValueError) as error:
         raise Denied("approval_invalid") from error
-    if APPROVER not in enrolled.person.functions:
+    if APPROVER not in signed.author.functions:
         raise Denied("approver_function")
-    if expired(expires, now):
+    if expired(signed.expires, now):
         raise Denied("approval_expired")
-    if expected is not None and not hmac.compare_digest(digest, subject_digest(expected)):
+    if expected is not None and not hmac.compare_digest(signed.digest, subject_digest(expected)):
         raise Denied("approval_subject")
-    return VerifiedApproval(enrolled.person, subject, digest, int(claims["iat"]), expires, text)
+    return VerifiedApproval(signed.author, signed.subject, signed.digest, signed.issued, signed.expires, text)
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectSigned:
+    """What a person signed about a subject; its term, and what it may be used for, the caller judges."""
+
+    author: Person
+    subject: dict[str, Any] = field(repr=False)
+    digest: str
+    issued: int
+    expires: int
+
+
+def subject_signed(text: str, *, typ: str, longest: int, snapshot: Snapshot, now: int) -> SubjectSigned:
+    """Read a statement whose digest is over its subject's canonical form. longest: seconds of its term at most.
+
+    Raises `Unsound`, `ValueError` (no canonical form), `Denied`: the code of an author who is not enrolled.
+    """
+    enrolled, statement = _by_person(text, typ=typ, snapshot=snapshot, now=now)
+    claims = statement.claims
+    require_members(claims, _SUBJECT_CLAIMS)
+    _require_author(claims, enrolled)
+    subject = object_claim(claims, "subject")
+    digest = text_claim(claims, "digest", longest=64)
+    expires = require_lifetime(claims, now=now, longest=longest)
+    require(digest.isascii() and hmac.compare_digest(digest, subject_digest(subject)))
+    return SubjectSigned(enrolled.person, subject, digest, int(claims["iat"]), expires)
 
 
 def verify_consent(text: str, *, snapshot: Snapshot, now: int) -> VerifiedConsent:
@@ -120,7 +141,11 @@ def verify_consent(text: str, *, snapshot: Snapshot, now: int) -> VerifiedConsen
     return VerifiedConsent(enrolled.person, artefact, int(claims["iat"]), text)
 
 
-_UNKNOWN = {APPROVAL_TYPE: "approver_unknown", CONSENT_TYPE: "recorder_unknown"}
+_UNKNOWN = {
+    APPROVAL_TYPE: "approver_unknown",
+    CONSENT_TYPE: "recorder_unknown",
+    REIDENTIFICATION_TYPE: "requester_unknown",
+}
 
 
 def _by_person(text: str, *, typ: str, snapshot: Snapshot, now: int) -> tuple[Enrolled, Statement]:
