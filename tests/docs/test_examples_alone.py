@@ -51,16 +51,6 @@ def test_the_example_runs(folder, block):
     assert done.stdout.strip()
 
 
-def test_the_change_of_the_policy_guide_prints_what_the_guide_says(folder):
-    page = ROOT / "docs" / "policy-guide.md"
-    (example,) = [block for block in blocks(page) if "Shelf(" in block.text]
-    (said,) = [block.text for block in blocks(page) if block.language == "text"]
-    done = subprocess.run(
-        [sys.executable, "-"], input=example.text, cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout.strip() == said.strip()
-
-
 @pytest.mark.parametrize("block", NAMES, ids=lambda block: block.name)
 def test_the_names_of_the_example_exist(block):
     names = {}
