@@ -8,16 +8,20 @@ import pytest
 
 from gateway.audit import reading as read
 from gateway.audit.erasure import erase, freeze, settle
-from gateway.audit.histories import child_holder
+from gateway.audit.export import Export
+from gateway.audit.histories import Keeper, child_holder
+from gateway.audit.pack import write_pack
 from gateway.domain.vocabulary import EntryKind
 from gateway.errors import BadRequest, Denied, GatewayFault
+from gateway.proofs import verify as standalone
 from gateway.proofs.tlogproof import verify_proof
 from gateway.store import audit as store
 from gateway.store import audit_keys
 from gateway.store.children import join
 from gateway.store.database import Database
 from keys.buckets import BucketFile
-from tests.unit.audit.audit_world import CHILD, OTHER, SIGNER, a_log, draft, url
+from keys.providers import LocalRootKey
+from tests.unit.audit.audit_world import CHILD, OTHER, ROOT, SIGNER, a_log, draft, url
 
 pytestmark = pytest.mark.anyio
 
@@ -58,6 +62,29 @@ async def test_erased_child_opens_from_no_copy_and_proofs_stay(tmp_path) -> None
         await log.append(draft(CHILD, actors=()))
         async with log.database.read() as reading:
             assert len(await read.child_history(reading, log.keeper, CHILD)) == 1
+
+
+async def test_packs_made_before_and_after_an_erasure_both_verify_and_the_new_one_holds_nothing_of_the_child(
+    tmp_path,
+) -> None:
+    asking = draft(kind=EntryKind.AUDIT_EXPORT, actors=("person:330000-ca/auditor",))
+    said: list[str] = []
+    async with a_log(tmp_path) as log:
+        index = (await log.append(draft(CHILD, actors=()))).index
+        await write_pack(log, tmp_path / "old.auditpack", Export(children=[CHILD], details=True), asking)
+        await erase(log, child_holder(CHILD), erasure(), now=1)
+        await write_pack(log, tmp_path / "new.auditpack", Export(children=[CHILD], details=True), asking)
+        # A reader that starts now, with every key that is left and nothing remembered.
+        keeper = Keeper(BucketFile.open(tmp_path / "buckets", LocalRootKey(ROOT)))
+        async with log.database.read() as reading:
+            (row,) = await store.get_entries(reading, index, index + 1)
+            with pytest.raises(BadRequest, match="detail_destroyed"):
+                await read.open_detail(reading, keeper, row)
+    for name, details in (("old", 2), ("new", 0)):
+        pack = tmp_path / f"{name}.auditpack"
+        assert standalone.verify(pack, SIGNER.verifier.vkey, report=said.append), said
+        files = standalone.unpack(pack.read_bytes())
+        assert sum(path.startswith("details/") for path in files) == details, sorted(files)
 
 
 async def test_certificate_names_no_child(tmp_path) -> None:
