@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from typing import Any
 
 from gateway.audit.reading import Question, actor_history, child_history, open_detail, page
 from gateway.audit.receipts import make_receipt
@@ -15,11 +16,13 @@ from gateway.domain.vocabulary import EntryKind, Outcome
 from gateway.errors import BadRequest, Denied, GatewayFault
 from gateway.flows.account import Account, recorded
 from gateway.flows.house import House
+from gateway.flows.inbox import spend_proof
 from gateway.flows.query import Answer
 from gateway.flows.recognise import recognise
 from gateway.flows.requests import EntriesRequest, HistoryRequest, SignedRequest
 from gateway.store.audit import get_head
 from gateway.store.children import earlier_names
+from gateway.store.database import Reading
 from keys.selftest import report
 
 AUDITOR = "auditor"
@@ -71,8 +74,6 @@ async def sender_key(house: House, kid: str) -> bytes:
 
 async def suites(house: House, signed: SignedRequest) -> bytes:
     """Every algorithm with provider, version and the result of its known-answer test."""
-    from gateway.flows.inbox import spend_proof
-
     async with house.database.read() as reading:
         authenticated = await house.authenticator.authenticate(
             signed.method, signed.path, signed.headers, signed.body, officer_required=False, reading=reading
@@ -83,71 +84,68 @@ async def suites(house: House, signed: SignedRequest) -> bytes:
 
 async def entries(house: House, signed: SignedRequest, read: Callable[[bytes], EntriesRequest]) -> Answer:
     """Entries by keyset, newest first. Skeletons only: they link nobody."""
-    async with house.database.read() as reading:
-        authenticated = await house.authenticator.authenticate(
-            signed.method, signed.path, signed.headers, signed.body, officer_required=True, reading=reading
+
+    async def find(account: Account, reading: Reading) -> list[dict[str, Any]]:
+        request = read(signed.body)
+        question = Question(
+            kind=request.kind or "",
+            exchange=request.exchange or "",
+            door=request.door or "",
+            purpose=request.purpose or "",
+            outcome=request.outcome or "",
+            code=request.code or "",
+            requester=str(request.department or ""),
+            provider=str(request.provider or ""),
+            from_us=max(request.since_us, 0),
+            until_us=request.until_us,
+            after=request.after if request.after >= 0 else None,
+            limit=request.limit,
         )
-        account = Account(EntryKind.AUDIT_QUERY, authenticated.caller, authenticated.proof_id)
-        async with recorded(house.log, account):
-            require_auditor(account)
-            request = read(signed.body)
-            question = Question(
-                kind=request.kind or "",
-                exchange=request.exchange or "",
-                door=request.door or "",
-                purpose=request.purpose or "",
-                outcome=request.outcome or "",
-                code=request.code or "",
-                requester=str(request.department or ""),
-                provider=str(request.provider or ""),
-                from_us=max(request.since_us, 0),
-                until_us=request.until_us,
-                after=request.after if request.after >= 0 else None,
-                limit=request.limit,
-            )
-            found = await page(reading, question)
-            account.references["looked_at"] = question.pattern
-    body = canonical({"entries": [{"index": row.index, "leaf": row.leaf.decode()} for row in found]})
-    async with recorded(house.log, account):
-        made = await house.log.append(account.draft(Outcome.DONE, answer=body), proof_id=account.proof_id)
-    return Answer(body, made)
+        account.references["looked_at"] = question.pattern
+        return [{"index": row.index, "leaf": row.leaf.decode()} for row in await page(reading, question)]
+
+    return await _look(house, signed, find)
 
 
 async def history(house: House, signed: SignedRequest, read: Callable[[bytes], HistoryRequest]) -> Answer:
     """A child's whole history: the indexes of its entries, oldest first, with the opened details."""
-    async with house.database.read() as reading:
-        authenticated = await house.authenticator.authenticate(
-            signed.method, signed.path, signed.headers, signed.body, officer_required=True, reading=reading
-        )
-        account = Account(EntryKind.AUDIT_QUERY, authenticated.caller, authenticated.proof_id)
-        async with recorded(house.log, account):
-            require_auditor(account)
-            recognised = await recognise(house, account, None, read(signed.body).subject, reading)
-            assert isinstance(recognised.subject, Child)
-            account.children = (recognised.subject.key,)
-            keeper = house.log.keeper
-            # A child that had an issued name before has two histories; both are the child's.
-            names = [recognised.subject.key, *await earlier_names(reading, recognised.subject.key)]
-            found_rows = {row.index: row for name in names for row in await child_history(reading, keeper, name)}
-            rows = [found_rows[index] for index in sorted(found_rows)]
-            found = [
-                {
-                    "index": row.index,
-                    "leaf": row.leaf.decode(),
-                    "detail": await open_detail(reading, keeper, row, names),
-                }
-                for row in rows
-            ]
-    body = canonical({"entries": found})
-    async with recorded(house.log, account):
-        made = await house.log.append(
-            account.draft(Outcome.DONE, answer=body), effect=account.effect(), proof_id=account.proof_id
-        )
-    return Answer(body, made)
+
+    async def find(account: Account, reading: Reading) -> list[dict[str, Any]]:
+        recognised = await recognise(house, account, None, read(signed.body).subject, reading)
+        assert isinstance(recognised.subject, Child)
+        account.children = (recognised.subject.key,)
+        keeper = house.log.keeper
+        # A child that had an issued name before has two histories; both are the child's.
+        names = [recognised.subject.key, *await earlier_names(reading, recognised.subject.key)]
+        found = {row.index: row for name in names for row in await child_history(reading, keeper, name)}
+        return [
+            {
+                "index": index,
+                "leaf": found[index].leaf.decode(),
+                "detail": await open_detail(reading, keeper, found[index], names),
+            }
+            for index in sorted(found)
+        ]
+
+    return await _look(house, signed, find)
 
 
 async def actors_history(house: House, signed: SignedRequest, read: Callable[[bytes], str]) -> Answer:
     """Every entry that a client or a person had a part in, oldest first; skeletons only: they name no child."""
+
+    async def find(account: Account, reading: Reading) -> list[dict[str, Any]]:
+        name = read(signed.body)
+        account.references["looked_at"] = name
+        rows = await actor_history(reading, house.log.keeper, name)
+        return [{"index": row.index, "leaf": row.leaf.decode()} for row in rows]
+
+    return await _look(house, signed, find)
+
+
+async def _look(
+    house: House, signed: SignedRequest, find: Callable[[Account, Reading], Awaitable[list[dict[str, Any]]]]
+) -> Answer:
+    """What every look of an auditor is: for auditors only, and an entry of its own. find: the entries to show."""
     async with house.database.read() as reading:
         authenticated = await house.authenticator.authenticate(
             signed.method, signed.path, signed.headers, signed.body, officer_required=True, reading=reading
@@ -155,12 +153,11 @@ async def actors_history(house: House, signed: SignedRequest, read: Callable[[by
         account = Account(EntryKind.AUDIT_QUERY, authenticated.caller, authenticated.proof_id)
         async with recorded(house.log, account):
             require_auditor(account)
-            name = read(signed.body)
-            account.references["looked_at"] = name
-            rows = await actor_history(reading, house.log.keeper, name)
-    body = canonical({"entries": [{"index": row.index, "leaf": row.leaf.decode()} for row in rows]})
+            body = canonical({"entries": await find(account, reading)})
     async with recorded(house.log, account):
-        made = await house.log.append(account.draft(Outcome.DONE, answer=body), proof_id=account.proof_id)
+        made = await house.log.append(
+            account.draft(Outcome.DONE, answer=body), effect=account.effect(), proof_id=account.proof_id
+        )
     return Answer(body, made)
 
 
