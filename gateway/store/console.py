@@ -327,6 +327,34 @@ async def newest_witnessed(reading: Reading) -> list[tuple[int, bytes, bool, int
     return [(int(row[0]), bytes(row[1]), bool(row[2]), int(row[3])) for row in rows]
 
 
+async def first_witnessed(reading: Reading, size: int) -> bytes | None:
+    """The note of the first checkpoint of at least that size which reached the witness quorum."""
+    select_ = "SELECT note FROM audit_checkpoints WHERE size >= ? AND quorum = ? ORDER BY size LIMIT 1"
+    (rows,) = await fetch(reading, [(select_, (size, True))])
+    return bytes(rows[0][0]) if rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReview:
+    """A task that waits. party: `<organisation>/<department>`; opened, due: microseconds since 1970 UTC."""
+
+    kind: str
+    exchange: str
+    party: str
+    opened: int
+    due: int
+
+
+async def open_reviews(reading: Reading, department: str | None = None) -> list[OpenReview]:
+    """Tasks that wait, most urgent first. department: those of its parties only."""
+    column = basis.reviews.c
+    query = select(column.kind, column.exchange, column.party, column.opened, column.due).where(column.state == "open")
+    if department is not None:
+        query = query.where(column.party.like(f"%/{department}"))
+    rows = await reading.connection.execute(query.order_by(column.due, column.review_id).limit(MOST))
+    return [OpenReview(row[0], row[1], row[2], int(row[3]), int(row[4])) for row in rows]
+
+
 def _accounts() -> Any:
     return select(*_columns(console_accounts, AccountRow))
 

@@ -14,6 +14,7 @@ import gateway.app  # noqa: F401
 from gateway.console.doors import doors
 from gateway.console.languages import Tongue, catalogue
 from gateway.console.pages import overview
+from gateway.console.pages.questions import QUESTIONS
 from gateway.console.roles import Role
 from gateway.console.rule_sentences import sentence
 from gateway.domain.clock import SHANGHAI
@@ -43,7 +44,7 @@ def messages():
     for path in (HOME / "templates").glob("*.html"):
         for _, _, message in extract_from_ast(environment.parse(path.read_text("utf-8"))):
             found |= {message} if isinstance(message, str) else {one for one in message or () if one}
-    found |= {door.does for door in doors()}
+    found |= {door.does for door in doors()} | {one.message for one in QUESTIONS}
     return found | set(re.findall(r'Matter\(\s*"([^"]+)"', Path(overview.__file__).read_text("utf-8")))
 
 

@@ -13,7 +13,10 @@ from gateway.console.doors import Door
 ORDER = (
     "overview",
     "review",
+    "reviews",
     "findings",
+    "questions",
+    "sample",
     "entries",
     "timelines",
     "matrix",

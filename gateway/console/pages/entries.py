@@ -7,8 +7,6 @@ server; each page, entry and opened detail leaves an entry before it is shown; a
 from __future__ import annotations
 
 import base64
-import csv
-import io
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
@@ -21,6 +19,7 @@ from gateway.console import telling
 from gateway.console.doors import door
 from gateway.console.refusals import Refused
 from gateway.console.roles import INSPECTORS
+from gateway.console.tables import csv_answer
 from gateway.console.visits import Visit
 from gateway.domain.clock import SHANGHAI
 from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome
@@ -29,7 +28,6 @@ from gateway.store import audit as store
 from gateway.store.audit import EntryRow
 
 PAGE, CSV_ROWS = 50, 1000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +139,11 @@ async def entries_csv(visit: Visit) -> Response:
         found = await page(reading, asked)
     await visit.look("entries.csv", pattern=asked.pattern, shown=len(found))
     names = ("kind", "exchange", "door", "purpose", "from", "to", "outcome", "code", "policy")
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["index", "time", *names])
-    for row in found:
-        cells = [str(row.skeleton.get(name, "")) for name in names]
-        writer.writerow([row.index, visit.tongue.time(int(row.skeleton["t"]) / 1e6), *map(harmless, cells)])
-    headers = {"Content-Disposition": 'attachment; filename="entries.csv"'}
-    return Response(b"\xef\xbb\xbf" + text.getvalue().encode(), headers=headers, media_type="text/csv; charset=utf-8")
-
-
-def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    rows = (
+        [row.index, visit.tongue.time(int(row.skeleton["t"]) / 1e6), *(row.skeleton.get(name, "") for name in names)]
+        for row in found
+    )
+    return csv_answer("entries", ["index", "time", *names], rows)
 
 
 @door("GET", "/entries/{index:int}", roles=INSPECTORS, does="One entry")

@@ -14,6 +14,7 @@ from gateway.console.doors import door
 from gateway.console.pages.review import FINDING, decide, own_matter
 from gateway.console.refusals import Refused
 from gateway.console.roles import INSPECTORS, Role
+from gateway.console.tables import csv_answer
 from gateway.console.visits import Visit
 from gateway.domain.entries import EntryDraft
 from gateway.domain.ids import new_id
@@ -50,6 +51,30 @@ async def findings(visit: Visit) -> Response:
         department = str(visit.department) if visit.department else None
         rows = await store.findings(reading, state=state, department=department)
     return visit.page("findings.html", rows=rows, state=state, states=list(MOVES))
+
+
+@door("GET", "/findings.csv", roles=EVERY, does="Findings as CSV")
+async def findings_csv(visit: Visit) -> Response:
+    """The same list as a file."""
+    async with visit.house.database.read() as reading:
+        rows = await store.findings(reading, department=str(visit.department) if visit.department else None)
+    tongue = visit.tongue
+    lines = (
+        [
+            row.finding_id,
+            row.entry,
+            row.state,
+            row.severity,
+            row.against,
+            row.text,
+            row.remedy,
+            row.verdict,
+            tongue.time(row.changed),
+        ]
+        for row in rows
+    )
+    heads = ("finding", "entry", "state", "severity", "against", "text", "remedy", "retest", "changed")
+    return csv_answer("findings", heads, lines)
 
 
 @door("GET", "/findings/new", roles=INSPECTORS, does="Form of a new finding")

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from gateway.console.doors import door
 from gateway.console.refusals import Refused
 from gateway.console.roles import ADMINISTRATORS, Role
+from gateway.console.tables import csv_answer
 from gateway.console.visits import Visit
 from gateway.domain.vocabulary import Department
 from gateway.settings import Settings
@@ -48,6 +49,17 @@ async def parties(visit: Visit) -> Response:
         edges=sorted(registry.edges, key=lambda one: (str(one.party.department), one.region_prefix)),
         stopped={target for kind, target in registry.stopped if kind == "client"},
     )
+
+
+@door("GET", "/parties.csv", roles=ADMINISTRATORS, does="Clients as CSV")
+async def parties_csv(visit: Visit) -> Response:
+    """Every client as a file."""
+    registry = visit.house.registry.current
+    lines = (
+        [one.client_id, one.party.department, one.party.organisation, one.region, one.enabled, one.thumbprint]
+        for _, one in sorted(registry.clients.items())
+    )
+    return csv_answer("clients", ("client", "department", "organisation", "region", "enabled", "key"), lines)
 
 
 @door("GET", "/keys", roles=ADMINISTRATORS, does="Keys", menu="system")

@@ -16,6 +16,7 @@ from gateway.console.anomalies import rules
 from gateway.console.doors import door
 from gateway.console.refusals import Refused
 from gateway.console.roles import INSPECTORS
+from gateway.console.tables import csv_answer
 from gateway.console.visits import Visit
 from gateway.console.works import Progress
 from gateway.domain.entries import DetailValue, EntryDraft
@@ -56,6 +57,34 @@ async def review(visit: Visit) -> Response:
         tell=lambda row: told(visit, row),
         sentence_of=lambda code: visit.sentence(GatewayFault(code)),
     )
+
+
+@door("GET", "/review.csv", roles=INSPECTORS, does="Accesses to review as CSV")
+async def review_csv(visit: Visit) -> Response:
+    """The gravest of a state as a file."""
+    state = visit.query("state") or WAITING
+    if state not in STATES:
+        raise Refused("form_invalid")
+    async with visit.house.database.read() as reading:
+        rows = await console_matters.matters(reading, state=state, department=_own(visit))
+    await visit.look("review.csv", shown=len(rows))
+    heads = ("rule", "entry", "entries", "from", "to", "time", "why", "note", "decided by")
+    lines = (
+        [
+            row.rule,
+            row.entry,
+            row.entries,
+            row.requester,
+            row.provider,
+            visit.tongue.time(row.at),
+            told(visit, row),
+            row.note,
+            row.decided_by,
+        ]
+        for row in rows
+        if row.rule in rules()
+    )
+    return csv_answer("review", heads, lines)
 
 
 @door("POST", "/review", roles=INSPECTORS, does="Review the last four weeks")

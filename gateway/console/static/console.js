@@ -23,6 +23,28 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// A table whose rows are all here is sorted by its heads; numbers as numbers, words as their language has them.
+for (const table of document.querySelectorAll("table.sortable")) {
+  [...table.tHead.rows[0].cells].forEach((head, at) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "sort";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const body = table.tBodies[0];
+      const said = (row) => row.cells[at] ? row.cells[at].textContent.trim() : "";
+      const order = (a, b) => said(a).localeCompare(said(b), document.documentElement.lang, { numeric: true });
+      const last = body.querySelector("#more");
+      body.append(...[...body.rows].filter((row) => row !== last).sort((a, b) => down ? order(b, a) : order(a, b)));
+      if (last) body.append(last);
+    });
+  });
+}
+
 // A button that would be refused says why to whoever presses it.
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[aria-disabled=true]");
