@@ -363,8 +363,8 @@ async def hold(folder: Path, children: int, acts: int) -> None:
         require_months_only(folder)
 
 
-async def test_five_hundred_children_have_no_release_without_basis_and_no_birthday_in_the_store(tmp_path: Path) -> None:
-    await hold(tmp_path, 500, 4_000)
+async def test_three_hundred_children_have_no_release_without_basis_and_no_birthday_in_the_store(tmp_path: Path) -> None:
+    await hold(tmp_path, 300, 2_400)
 
 
 @pytest.mark.soak
