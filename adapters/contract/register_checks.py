@@ -95,13 +95,15 @@ async def _(kit: Kit) -> None:
 
 @check("secrets.modes", "密钥与口令文件仅本人可读", "keys and secrets are readable by their owner only")
 async def _(kit: Kit) -> None:
-    hold(not [p for p in _secrets(kit) if p.exists() and p.stat().st_mode & 0o077], "mode_open")
+    tls = kit.settings.tls
+    secrets = [*_secrets(kit), *([tls.key] if tls is not None else [])]
+    hold(not [p for p in secrets if p.exists() and p.stat().st_mode & 0o077], "mode_open")
 
 
 def _secrets(kit: Kit) -> list[Path]:
     match kit.settings.source:
-        case RestSource(_, _, secret):
-            return [secret]
+        case RestSource() as given:
+            return [given.app_secret, *([given.screening_secret] if given.screening_secret else [])]
         case FhirSource(_, token) | SoapSource(_, token, _) | VendorSource(_, token, None):
             return [token]
         case VendorSource(_, token, webhook):

@@ -77,11 +77,19 @@ def build_register(settings: EdgeSettings, local: LocalMapping, log: EdgeLog) ->
             from adapters.civil_affairs.register import SqlRegister
 
             return SqlRegister(url, local, calls)
-        case RestSource(base, app_key, secret):
+        case RestSource() as rest:
             from adapters.education.register import RestRegister
+            from adapters.education.screening import Screenings
             from adapters.education.signature import AppKey
 
-            return RestRegister(base, AppKey(app_key, _secret(secret, "app_secret")), local, calls)
+            told = rest.screening_secret
+            return RestRegister(
+                rest.base,
+                AppKey(rest.app_key, _secret(rest.app_secret, "app_secret")),
+                local,
+                calls,
+                screenings=Screenings(rest.screenings, _secret(told, "screening_secret")) if told else None,
+            )
         case FhirSource(base, token):
             from adapters.health.register import FhirRegister
 

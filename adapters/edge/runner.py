@@ -26,9 +26,9 @@ from adapters.edge.following import Follower
 from adapters.edge.inbox import Inbox
 from adapters.edge.port import GatewayPort
 from adapters.edge.sdk import SdkGateway
-from adapters.edge.sender import Sender, Webhook, build_local_app
+from adapters.edge.sender import Outcomes, Sender, Webhook, build_local_app
 from adapters.edge.service import OrderDoor, build_app
-from adapters.edge.sources import VendorSource
+from adapters.edge.sources import RestSource, VendorSource
 from adapters.edge.spool import Spool
 from gateway.errors import GatewayError, GatewayFault
 
@@ -47,7 +47,9 @@ async def serve(config: Path) -> None:
     sender: Sender | None = None
     if edge.settings.local is not None and gateway is not None:
         sender = _sender(edge, gateway)
-        servers.append(_server(build_local_app(sender, _webhook(edge)), "127.0.0.1", edge.settings.local.port))
+        servers.append(
+            _server(build_local_app(sender, _webhook(edge), _outcomes(edge)), "127.0.0.1", edge.settings.local.port)
+        )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -148,6 +150,14 @@ def _webhook(edge: Edge) -> Webhook | None:
         return VendorWebhook(source.webhook_secret.read_bytes().strip())
     except OSError:
         raise GatewayFault("edge_settings", member="source.webhook_secret") from None
+
+
+def _outcomes(edge: Edge) -> Outcomes | None:
+    if not isinstance(edge.settings.source, RestSource):
+        return None
+    from adapters.education.register import RestRegister
+
+    return edge.register.screenings if isinstance(edge.register, RestRegister) else None
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ POST /local/send  header `Local-Token`
    "records": [{"record": local key | absent, "values": {field: value} | absent, "region": "330106" | absent}],
    "case"?, "reason"?}   -> 202 {"delivery", "receipt", "denied": {"1": code}}, or {"queued": key} while the gateway is away
 POST /local/webhook  (adapters/youth_league/webhook.py)
+POST /local/screening  (adapters/education/screening.py)
 """
 
 from __future__ import annotations
@@ -49,6 +50,14 @@ class Webhook(Protocol):
 
     def sending(self, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
         """The request. Raises `NotAuthenticated`, `BadRequest`."""
+        ...
+
+
+class Outcomes(Protocol):
+    """A vendor's call that is kept at the edge and sends nothing."""
+
+    async def take(self, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Keep it. Raises `NotAuthenticated`, `BadRequest`."""
         ...
 
 
@@ -207,8 +216,8 @@ class Sender:
         return SendingLine(subject, values or {}, region or self._region)
 
 
-def build_local_app(sender: Sender, webhook: Webhook | None = None) -> FastAPI:
-    """The ASGI application for the departmental system, with its vendor's webhook where there is one."""
+def build_local_app(sender: Sender, webhook: Webhook | None = None, outcomes: Outcomes | None = None) -> FastAPI:
+    """The ASGI application for the departmental system, with its vendors' webhooks where there are any."""
     app = FastAPI(title="Runxin edge, local door", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.post("/local/send")
@@ -226,6 +235,16 @@ def build_local_app(sender: Sender, webhook: Webhook | None = None) -> FastAPI:
             try:
                 wanted = webhook.sending(await limited(request, MAX_SENDING), request.headers)
                 said = await sender.accept(json.dumps(wanted).encode())
+            except Exception as error:
+                return problem(error)
+            return answer_json(said, 202)
+
+    if outcomes is not None:
+
+        @app.post("/local/screening")
+        async def told(request: Request) -> Response:
+            try:
+                said = await outcomes.take(await limited(request, MAX_SENDING), request.headers)
             except Exception as error:
                 return problem(error)
             return answer_json(said, 202)

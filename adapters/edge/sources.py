@@ -3,7 +3,8 @@
 Rules kept here: the members of each kind are closed; secrets stand in files of their own, never in the settings; every path is
 relative to the settings file.
 
-    kind = "sql", url                                          kind = "rest", base, app_key, app_secret (file)
+    kind = "sql", url
+    kind = "rest", base, app_key, app_secret (file), screening_secret (file, optional), screenings = "screenings.sqlite"
     kind = "fhir", base, token (file)                          kind = "soap", address, token (file), wsdl (file)
     kind = "vendor", base, token (file), webhook_secret (file, optional)
     kind = "sftp", host, port, user, host_key (file), key (file), template (file), folder = ".", store = "landed.sqlite"
@@ -29,11 +30,13 @@ class SqlSource:
 
 @dataclass(frozen=True, slots=True)
 class RestSource:
-    """A register reached by REST; app_secret: a file."""
+    """A register reached by REST; app_secret, screening_secret: files; screenings: where the vendor's outcomes are kept."""
 
     base: str
     app_key: str
     app_secret: Path
+    screening_secret: Path | None
+    screenings: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def read(given: Any, home: Path, closed: Closed) -> Source:
 
 _MEMBERS: dict[str, tuple[set[str], set[str]]] = {
     "sql": ({"url"}, set()),
-    "rest": ({"base", "app_key", "app_secret"}, set()),
+    "rest": ({"base", "app_key", "app_secret"}, {"screening_secret", "screenings"}),
     "fhir": ({"base", "token"}, set()),
     "soap": ({"address", "token", "wsdl"}, set()),
     "vendor": ({"base", "token"}, {"webhook_secret"}),
@@ -118,7 +121,14 @@ def _made(kind: str, given: dict[str, Any], home: Path) -> Source:
         case "sql":
             return SqlSource(given["url"])
         case "rest":
-            return RestSource(given["base"], given["app_key"], home / given["app_secret"])
+            screening = given.get("screening_secret")
+            return RestSource(
+                base=given["base"],
+                app_key=given["app_key"],
+                app_secret=home / given["app_secret"],
+                screening_secret=home / screening if screening else None,
+                screenings=home / given.get("screenings", "screenings.sqlite"),
+            )
         case "fhir":
             return FhirSource(given["base"], home / given["token"])
         case "soap":

@@ -7,16 +7,18 @@ the order are asked for, and what comes unasked is dropped here.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import httpx2
 
 from adapters.base.calls import Calls
-from adapters.base.mapping import LocalMapping
+from adapters.base.mapping import ExchangeMapping, LocalMapping
 from adapters.base.records import local_content, read_records
 from adapters.base.source import Inbound, LocalPerson, Record, Wanted
+from adapters.education import screening
+from adapters.education.screening import Screenings
 from adapters.education.signature import AppKey
 from gateway.errors import ProviderFault
 
@@ -26,7 +28,10 @@ _ROOT = "/openapi/v1"
 
 
 class RestRegister:
-    """A department whose register is reached by REST. base: `http(s)://host:port`; `calls`: limits for this system."""
+    """A department whose register is reached by REST. base: `http(s)://host:port`; `calls`: limits for this system.
+
+    screenings: outcomes that the schools' screening vendor told, where there is one.
+    """
 
     def __init__(
         self,
@@ -35,7 +40,9 @@ class RestRegister:
         mapping: LocalMapping,
         calls: Calls | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
+        screenings: Screenings | None = None,
     ) -> None:
+        self.screenings = screenings
         self._mapping = mapping
         self._app_key = app_key
         self._calls = calls or Calls()
@@ -53,10 +60,31 @@ class RestRegister:
         columns = list(mapped.columns(wanted.fields, birth=wanted.birth))
         found: dict[str, Record] = {}
         for start in range(0, len(wanted.keys), BATCH):
-            keys = wanted.keys[start : start + BATCH]
-            rows = await self._read(f"{_ROOT}/{mapped.resource.name}/query", {"keys": list(keys), "fields": columns})
-            found |= read_records(rows, mapped, replace(wanted, keys=keys))
+            part = replace(wanted, keys=wanted.keys[start : start + BATCH])
+            if mapped.resource.name == screening.RESOURCE:
+                found |= await self._screened(mapped, part, columns)
+                continue
+            rows = await self._read(
+                f"{_ROOT}/{mapped.resource.name}/query", {"keys": list(part.keys), "fields": columns}
+            )
+            found |= read_records(rows, mapped, part)
         return found
+
+    async def _screened(self, mapped: ExchangeMapping, wanted: Wanted, columns: Sequence[str]) -> Mapping[str, Record]:
+        """Pupils with an outcome of a screening: the outcome from our own store, everything else from the platform."""
+        outcomes = self.screenings.rows(wanted.keys, columns) if self.screenings is not None else {}
+        if not outcomes:
+            return {}
+        keys, key = tuple(outcomes), mapped.resource.key
+        told = frozenset(screening.COLUMNS.values())
+        asked = {"keys": list(keys), "fields": [name for name in columns if name not in told]}
+        rows = await self._read(f"{_ROOT}/{self._mapping.identity.name}/query", asked)
+        # Nothing that the platform says stands in for what the vendor told.
+        whole = [
+            {name: value for name, value in row.items() if name not in told} | outcomes.get(str(row.get(key)), {})
+            for row in rows
+        ]
+        return read_records(whole, mapped, replace(wanted, keys=keys))
 
     async def take(self, message: Inbound) -> None:
         """Hand every line of a message over, once per id. Raises `ProviderFault`."""
@@ -94,6 +122,8 @@ class RestRegister:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+        if self.screenings is not None:
+            self.screenings.close()
 
     async def _read(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         said = await self._calls.read(lambda: self._post(path, body))

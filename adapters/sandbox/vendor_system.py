@@ -24,11 +24,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
+from adapters.base.webhooks import signature
 from adapters.sandbox import codes, serving
 from adapters.sandbox.circles import client_key, known_to_youth_league
 from adapters.sandbox.population import Child, Population, build
 from adapters.sandbox.processes import Running
-from adapters.youth_league.webhook import signature
 
 _JSON = "application/json"
 Record = dict[str, Any]

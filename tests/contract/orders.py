@@ -125,3 +125,4 @@ X02 = {
     "as_of": "clear",
 }
 X01 = {"in_programme": "answer_only", "status_class": "clear", "as_of": "clear"}
+X05 = ("risk_band", "urgency", "observed_from", "guardian_contacted", "guardian_contacted_at", "school_contact")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from adapters.base.source import Inbound, InboundLine, Wanted
+from adapters.base.webhooks import signature
 from adapters.sandbox import sftp_system, vendor_system
 from adapters.sandbox.circles import (
     client_key,
@@ -13,7 +14,7 @@ from adapters.sandbox.circles import (
     known_to_youth_league,
 )
 from adapters.sandbox.population import build
-from adapters.youth_league.webhook import Webhook, signature
+from adapters.youth_league.webhook import Webhook
 from gateway.errors import BadRequest, NotAuthenticated, ProviderFault
 from tests.contract.departments import TOKEN, closing, nightly, turn, vendor
 from tests.contract.orders import EDUCATION, mapping_of

@@ -12,7 +12,7 @@ from adapters.sandbox.processes import free_port, launch
 from gateway.release.wire import release_from_wire
 from keys.signing import SigningKey
 from policies.catalogue import load
-from tests.contract.orders import EDUCATION, ROOT, X02, Ask
+from tests.contract.orders import EDUCATION, ROOT, X02, X05, Ask
 
 pytestmark = pytest.mark.anyio
 
@@ -111,7 +111,7 @@ async def test_refusals_are_problem_documents_that_echo_nothing(edge, players):
 
 async def test_health_and_description_name_the_catalogue_only(edge):
     said = httpx2.get(f"{edge.address}/describe", trust_env=False)
-    assert said.json()["provides"] == {"X02": sorted(X02)}
+    assert said.json()["provides"] == {"X02": sorted(X02), "X05": sorted(X05)}
     assert said.json()["receives"] == ["X09", "X10", "X13", "X16", "X18", "X19", "X20"]
     assert said.json()["enrolled"] > 900
     assert "xsbh" not in said.text
