@@ -10,7 +10,7 @@ ONLY ?=
 LANG_DEMO := $(if $(filter en%,$(LANG)),en,zh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak lock clean browser frontend testdata
+.PHONY: help setup demo test check bench soak lock clean browser frontend screens testdata mutants peers
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ demo: $(STAMP) frontend ## the story, told between simulated departments (ONCE=1
 	@RUNXIN_DEMO_LANGUAGE=$(LANG_DEMO) $(BIN)/python -m adapters.sandbox.demo $(if $(ONCE),--once) $(if $(EMBEDDED),--embedded) \
 		$(if $(CHILDREN),--children $(CHILDREN)) $(if $(DEPARTMENTS),--departments $(DEPARTMENTS))
 
-test: $(STAMP) browser testdata ## everything that CI runs
+test: $(STAMP) browser testdata peers ## everything that CI runs
 	@$(BIN)/python -m tests.run
 
 check: $(STAMP) ## ruff, mypy strict, import rules
@@ -41,18 +41,32 @@ check: $(STAMP) ## ruff, mypy strict, import rules
 	$(BIN)/lint-imports || failed=1; \
 	exit $$failed
 
-bench: $(STAMP) ## figures beside a peer in the same run (ONLY=exchange, pseudonyms, audit, policy, basis, release, adapters)
+bench: $(STAMP) ## figures beside a peer in the same run (ONLY=exchange, pseudonyms, audit, policy, basis, release, adapters, console)
 	@$(BIN)/python -m tests.bench $(ONLY)
 
-soak: $(STAMP) ## the long tests
+soak: $(STAMP) peers ## the long tests
 	@$(BIN)/python -m pytest -m soak tests
 
 lock: ## pin the dependencies anew (names, versions and hashes only)
 	@$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --generate-hashes -q \
 		--custom-compile-command "make lock" -o requirements.lock
+	@echo pycanon | $(BIN)/uv pip compile - --python-version 3.11 --generate-hashes -q --no-annotate \
+		--custom-compile-command "make lock" -o requirements-peers.lock
 
 NPM_CI := npm ci --silent --no-audit --no-fund
 FHIR_EXAMPLES := node_modules/hl7.fhir.r4.examples
+mutants: $(STAMP) ## mutation score of gateway/release (ONLY=module, EVERY=5 for each fifth mutant)
+	@$(BIN)/python -m tests.mutation $(ONLY) $(if $(EVERY),--every $(EVERY))
+
+# A peer whose own pins do not go with ours lives in an environment of its own.
+PYCANON := .venv-pycanon
+peers: $(STAMP) ## pycanon, by which k-anonymity is counted again
+	@test $(PYCANON)/.installed -nt requirements-peers.lock || { \
+		$(PYTHON) -m venv $(PYCANON) && \
+		$(BIN)/uv pip install -q --python $(PYCANON)/bin/python --require-hashes -r requirements-peers.lock && \
+		touch $(PYCANON)/.installed; \
+	} || echo "pycanon cannot be installed here: its tests will say NOT RUN."
+
 frontend: $(STAMP) ## the console's front-end files, where npm is installed
 	@if ! command -v npm > /dev/null; then \
 		echo "npm is not installed: the console will say that its front-end files are missing."; \
@@ -75,5 +89,9 @@ browser: $(STAMP) frontend ## a Chromium and Chinese fonts for the browser tests
 		sudo -n apt-get update -q > /dev/null && sudo -n apt-get install -y -q $(CHROMIUM) > /dev/null; \
 	else echo "browser tests: NOT RUN: install chromium and fonts-noto-cjk, or say BROWSER=skip"; exit 1; fi
 
+screens: $(STAMP) browser ## pictures of the console's pages, taken by the browser tests into build/screens
+	@mkdir -p build/screens
+	@RUNXIN_SCREENS=build/screens $(BIN)/python -m pytest -q tests/console/test_browser.py -k accessible
+
 clean: ## remove what was made
-	rm -rf $(VENV) .demo .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PYCANON) .demo .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis

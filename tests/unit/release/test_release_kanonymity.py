@@ -1,6 +1,10 @@
 """Needs are published only as classes of k, with at least two kinds of need in each."""
 
+import json
+import random
+import subprocess
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -103,3 +107,73 @@ def test_a_value_that_the_hierarchy_does_not_declare_is_refused():
 
 def test_no_rows_give_no_rows():
     assert anonymise([], hierarchies=HIERARCHIES, sensitive="need") == []
+
+
+# --- counted again by pycanon ----------------------------------------------------------------------------------------------
+
+PYCANON = Path(__file__).resolve().parents[3] / ".venv-pycanon"
+QUASI = ["age", "sex", "county"]
+COUNT = """
+import json, sys
+import pandas
+from pycanon import anonymity
+quasi, sensitive = ["age", "sex", "county"], ["need"]
+tables = [pandas.DataFrame(rows) for rows in json.load(sys.stdin)]
+counts = [(anonymity.k_anonymity(one, quasi), anonymity.l_diversity(one, quasi, sensitive)) for one in tables]
+json.dump([[int(k), int(l)] for k, l in counts], sys.stdout)
+"""
+
+
+def invented(dice):
+    """Rows with few ages and counties, so that classes of many sizes come about."""
+    ages, counties = dice.sample(AGES, 4), dice.sample(COUNTIES, 3)
+    return [
+        {
+            "age": dice.choice(ages),
+            "sex": dice.choice("12"),
+            "county": dice.choice(counties),
+            "need": dice.choice(["tutoring", "companionship", "goods"]),
+        }
+        for _ in range(dice.randrange(10, 200))
+    ]
+
+
+def recounted(rows):
+    """Our own k and l of a table: the largest that `offending` finds nothing against."""
+
+    def largest(**fixed):
+        (name,) = {"k", "diversity"} - fixed.keys()
+        sizes = (
+            n for n in range(1, len(rows) + 2) if offending(rows, quasi=QUASI, sensitive="need", **fixed, **{name: n})
+        )
+        return next(sizes) - 1
+
+    return [largest(diversity=1), largest(k=1)]
+
+
+def test_pycanon_counts_the_same_k_and_l_of_raw_and_of_published_tables():
+    if not (PYCANON / ".installed").exists():
+        pytest.skip("NOT RUN: pycanon is not installed (make peers)")
+    dice = random.Random(15)
+    raw = [invented(dice) for _ in range(12)]
+    published = []
+    for rows in raw:
+        for k in (5, 20):
+            try:
+                published.append(anonymise(rows, hierarchies=HIERARCHIES, sensitive="need", k=k))
+            except Denied:
+                continue
+    tables = [*raw, *published]
+    counted = subprocess.run(
+        [PYCANON / "bin" / "python", "-c", COUNT],
+        input=json.dumps(tables),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
+    )
+    theirs = json.loads(counted.stdout)
+    assert [recounted(rows) for rows in tables] == theirs
+    assert len(published) > 12
+    assert all(k >= 5 and diversity >= 2 for k, diversity in theirs[len(raw) :])
+    assert min(k for k, _ in theirs[: len(raw)]) == 1
