@@ -75,6 +75,9 @@ def ask(
         raise AnswerRejected("answer_other")
     try:
         request, policy = text(document.get("request"), "request"), text(document.get("policy"), "policy")
+        if request != answered.request:
+            # The lines are bound to it. An older answer is whole in itself, but it answers another request.
+            raise AnswerRejected("answer_other")
         provider = party_from_wire(document.get("provider"))
         lines = listing(document.get("lines"), "lines", line_from_wire, limit=MAX_LINES)
     except BadRequest as error:

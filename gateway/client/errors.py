@@ -39,7 +39,7 @@ class GatewayUnreachable(SdkError):  # noqa: N818
 class AnswerRejected(SdkError):  # noqa: N818
     """The answer came, but does not prove what it has to. Nothing of it may be used.
 
-    code: `answer_malformed`, `answer_other` (another exchange, purpose or subject), `labels_missing`, `receipt_missing`,
+    code: `answer_malformed`, `answer_other` (another request, exchange, purpose or subject), `labels_missing`, `receipt_missing`,
     `receipt_invalid`, `sender_unpinned`, `sender_changed`, `sender_unproved`, `seal_invalid`, `sealing_key_missing`.
     """
 

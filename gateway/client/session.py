@@ -19,6 +19,7 @@ from gateway.client.errors import AnswerRejected, GatewayRefused, GatewayUnreach
 from gateway.client.statements import ASSERTION_KIND, client_assertion, officer_assertion, request_proof
 from gateway.domain.canonical import canonical
 from gateway.domain.clock import Clock, SystemClock
+from gateway.domain.ids import request_id
 
 ATTEMPTS = 3
 PAUSE = 0.2
@@ -69,10 +70,11 @@ Step = Generator[Outgoing | Pause, Incoming | Lost | None, T]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A successful answer and the exact bytes that were asked with."""
+    """A successful answer, the exact bytes that were asked with, and what the request is called."""
 
     sent: bytes = field(repr=False)
     incoming: Incoming = field(repr=False)
+    request: str
 
     @property
     def document(self) -> dict[str, Any]:
@@ -137,7 +139,7 @@ class Session:
                 case Lost(sent=sent):
                     raise GatewayUnreachable(sent=sent)
                 case Incoming(status=status) if status < 400:
-                    return Answered(body, reply)
+                    return Answered(body, reply, request_id(headers["dpop"]))
                 case Incoming(status=status) as refused:
                     refusal = refusal_in(refused)
                     if status == 401 and refusal.code in _TOKEN_ENDED and not renewed:
@@ -213,7 +215,7 @@ class Session:
             reply = yield Outgoing("POST", path, headers, body, configuration.timeout)
             if isinstance(reply, Incoming):
                 if reply.status < 400:
-                    return _token_in(Answered(body, reply).document, now)
+                    return _token_in(Answered(body, reply, request_id(proof)).document, now)
                 if reply.status not in _REPEATABLE_STATUS or attempt == ATTEMPTS:
                     raise refusal_in(reply)
             elif attempt == ATTEMPTS:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.clock import Clock
-from gateway.domain.ids import new_id
+from gateway.domain.ids import request_id
 from gateway.domain.parties import Caller, Client, Officer
 from gateway.errors import NotAuthenticated
 from gateway.identity.client_assertions import require_enabled
@@ -105,7 +105,7 @@ class Authenticator:
             region=client.region,
             body_digest=body_digest,
             evidence=(proof.text,) if officer_text is None else (proof.text, officer_text),
-            request_id=new_id("rq"),
+            request_id=request_id(proof.text),
         )
         return Authenticated(caller, proof.proof_id)
 

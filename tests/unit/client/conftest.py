@@ -17,6 +17,7 @@ from gateway.client.core import Core
 from gateway.client.senders import key_commitment
 from gateway.client.session import Incoming, Lost, Outgoing, Pause
 from gateway.domain.canonical import canonical
+from gateway.domain.ids import request_id
 from gateway.domain.orders import SealInfo
 from gateway.domain.parties import Party
 from gateway.domain.permits import Obligation
@@ -60,9 +61,11 @@ class InMemoryGateway:
     seen: list[Outgoing] = field(default_factory=list)
     answer: dict[str, Callable[[dict[str, Any]], Any]] = field(default_factory=dict)
     tokens: int = 0
+    asked: str = ""
 
     def carry(self, wish: Outgoing) -> Incoming | Lost:
         self.seen.append(wish)
+        self.asked = request_id(wish.headers["dpop"])
         if wish.path == "/oauth/token":
             self.tokens += 1
             return incoming({"access_token": f"t.t.{self.tokens}", "token_type": "DPoP", "expires_in": 300})
@@ -142,7 +145,7 @@ class Desk:
     def sealed_line(self, values: dict[str, Any], **info: Any) -> dict[str, Any]:
         """A line as the provider's edge would have made it for this client; keywords change what it is bound to."""
         parts: dict[str, Any] = {
-            "request": "rq-1",
+            "request": self.gateway.asked,
             "line": 1,
             "exchange": "X02",
             "sender": SCHOOL,
@@ -189,7 +192,7 @@ def desk() -> Desk:
 
 def query_answer(desk: Desk, **changes: Any) -> dict[str, Any]:
     answer = {
-        "request": "rq-1",
+        "request": desk.gateway.asked,
         "exchange": "X02",
         "purpose": "P02",
         "provider": SCHOOL.text,

@@ -102,7 +102,7 @@ def test_both_an_identifier_and_a_pseudonym_are_refused_before_anything_is_sent(
         ({"labels": {"exchange": "X02", "purpose": "P02", "until": "2026", "onward": "yes"}}, "labels_missing"),
         ({"labels": {"exchange": "X01", "purpose": "P02", "until": "2026", "onward": "no"}}, "answer_other"),
         ({"labels": {"exchange": "X02", "purpose": "P09", "until": "2026", "onward": "no"}}, "answer_other"),
-        ({"request": "rq-2"}, "seal_invalid"),
+        ({"request": "rq-2"}, "answer_other"),
         ({"provider": ME.text}, "sender_changed"),
         ({"provider": "nobody"}, "answer_malformed"),
         ({"request": 5}, "answer_malformed"),
@@ -121,8 +121,9 @@ def test_an_answer_without_a_receipt_is_rejected(desk: Desk) -> None:
 
 
 def test_a_line_about_another_child_of_the_same_scope_is_rejected(desk: Desk) -> None:
-    line = {**desk.sealed_line({"enrolled": "Y"}), "subject": "cao1ppp"}
-    desk.gateway.answer["/v1/query"] = lambda _: query_answer(desk, lines=[line])
+    desk.gateway.answer["/v1/query"] = lambda _: query_answer(
+        desk, lines=[{**desk.sealed_line({"enrolled": "Y"}), "subject": "cao1ppp"}]
+    )
     rejected(desk, "answer_other", pseudonym="cao1qqq")
     assert ask(desk, pseudonym="cao1ppp").records[0].subject == "cao1ppp"
 
@@ -137,22 +138,38 @@ def test_a_line_that_was_sealed_for_another_purpose_is_rejected(desk: Desk, info
 
 
 def test_a_changed_value_is_rejected(desk: Desk) -> None:
-    line = desk.sealed_line({"enrolled": "N", "sealed_grade": "7"})
-    line["fields"]["enrolled"]["v"] = "Y"
-    desk.gateway.answer["/v1/query"] = lambda _: query_answer(desk, lines=[line])
+    def changed(_: Any) -> dict[str, Any]:
+        line = desk.sealed_line({"enrolled": "N", "sealed_grade": "7"})
+        line["fields"]["enrolled"]["v"] = "Y"
+        return query_answer(desk, lines=[line])
+
+    desk.gateway.answer["/v1/query"] = changed
+    rejected(desk, "seal_invalid")
+
+
+def test_a_whole_answer_to_an_earlier_request_is_rejected(desk: Desk) -> None:
+    """The gateway has kept it and enters it in the log once more: lines, binding and receipt all fit each other."""
+    ask(desk)
+    earlier = query_answer(desk)
+    desk.gateway.answer["/v1/query"] = lambda _: earlier
+    rejected(desk, "answer_other")
+    # Under the name of the present request its lines are bound to another.
+    desk.gateway.answer["/v1/query"] = lambda _: {**earlier, "request": desk.gateway.asked}
     rejected(desk, "seal_invalid")
 
 
 def test_a_dropped_field_leaves_the_rest_valid(desk: Desk) -> None:
-    line = desk.sealed_line({"enrolled": "Y", "sealed_grade": "7"})
-    del line["fields"]["sealed_grade"]
-    desk.gateway.answer["/v1/query"] = lambda _: query_answer(desk, lines=[line])
+    def dropped(_: Any) -> dict[str, Any]:
+        line = desk.sealed_line({"enrolled": "Y", "sealed_grade": "7"})
+        del line["fields"]["sealed_grade"]
+        return query_answer(desk, lines=[line])
+
+    desk.gateway.answer["/v1/query"] = dropped
     assert ask(desk).values == {"enrolled": "Y"}
 
 
 def test_a_line_sealed_for_a_key_that_is_gone_is_rejected_and_an_older_pair_still_opens(desk: Desk) -> None:
-    answer = query_answer(desk)
-    desk.gateway.answer["/v1/query"] = lambda _: answer
+    desk.gateway.answer["/v1/query"] = lambda _: query_answer(desk)
     fresh = SealingPair.generate("x25519")
     rejected(desk.rebuilt(sealing=(fresh,)), "sealing_key_missing")
     assert ask(desk.rebuilt(sealing=(fresh, desk.pair))).values["sealed_grade"] == "7"
