@@ -166,6 +166,20 @@ class Core:
         """Record a consent."""
         return desk.record_consent(self._session, subject_of(identifier, pseudonym), statement, assisted=assisted)
 
+    def hand_over_link(
+        self, offer: str, *, identifier: Naming | None, pseudonym: str | None, assisted: bool
+    ) -> Step[dict[str, Any]]:
+        """Make a one-time link."""
+        return desk.hand_over_link(self._session, subject_of(identifier, pseudonym), offer, assisted=assisted)
+
+    def links(self) -> Step[list[dict[str, Any]]]:
+        """One-time links."""
+        return desk.links(self._session)
+
+    def cancel_link(self, link: str) -> Step[None]:
+        """Take a link back."""
+        return desk.cancel_link(self._session, link)
+
     def guardian_accesses(
         self, *, identifier: Naming | None, pseudonym: str | None, assisted: bool
     ) -> Step[dict[str, Any]]:

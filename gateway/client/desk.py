@@ -55,6 +55,27 @@ def record_consent(session: Session, subject: Subject, statement: str, *, assist
     return (yield from _member(session, "/v1/consents", {"subject": named, "statement": statement}, "consent"))
 
 
+def hand_over_link(session: Session, subject: Subject, offer: str, *, assisted: bool) -> Step[dict[str, Any]]:
+    """Make a guardian's one-time link: `link`, `code`, `address`, `ends`. The code is told this once."""
+    named = yield from _named(session, subject, assisted=assisted)
+    answered = yield from session.post("/v1/consents/links", {"subject": named, "statement": offer})
+    return answered.document
+
+
+def links(session: Session) -> Step[list[dict[str, Any]]]:
+    """One-time links of this department and what became of them."""
+    answered = yield from session.get("/v1/consents/links")
+    found = answered.document.get("links")
+    if not isinstance(found, list):
+        raise AnswerRejected("answer_malformed")
+    return found
+
+
+def cancel_link(session: Session, link: str) -> Step[None]:
+    """Take a link back that nobody has answered."""
+    yield from session.post("/v1/consents/links/cancel", {"link": link})
+
+
 def withdraw_consent(session: Session, consent: str) -> Step[None]:
     """Withdraw a consent, at once."""
     yield from session.post("/v1/consents/withdraw", {"consent": consent})

@@ -215,6 +215,30 @@ class RunxinClient:
             self._core.record_consent(statement, identifier=identifier, pseudonym=pseudonym, assisted=assisted)
         )
 
+    def hand_over_link(
+        self,
+        offer: str,
+        *,
+        identifier: Naming | None = None,
+        pseudonym: str | None = None,
+        assisted: bool = False,
+    ) -> dict[str, Any]:
+        """Make a one-time link on which guardian or child answers: `link`, `code`, `address` (of the page, with the code behind `#`)
+        and `ends`. offer: an officer's `statements.consent_statement` over an artefact of method `link_page` without `given`,
+        `child_grant` and `evidence_digest`.
+        """
+        return self._run(
+            self._core.hand_over_link(offer, identifier=identifier, pseudonym=pseudonym, assisted=assisted)
+        )
+
+    def links(self) -> list[dict[str, Any]]:
+        """One-time links of this department, newest first: link, subject, state and, once given, the consent's reference."""
+        return self._run(self._core.links())
+
+    def cancel_link(self, link: str) -> None:
+        """Take a link back that nobody has answered."""
+        self._run(self._core.cancel_link(link))
+
     def withdraw_consent(self, consent: str) -> None:
         """Withdraw a consent; it covers nothing from the next request on."""
         self._run(self._core.withdraw_consent(consent))

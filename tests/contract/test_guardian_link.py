@@ -325,3 +325,16 @@ async def test_a_protective_report_is_untouched_by_a_refusal(walls, school):
     await answered(walls, made["code"], "refuse", view="")
     reporter = walls.caller("sc", "T0500", "reporter")
     assert await reporter.delivered(child, ca, REPORT, exchange="X20", purpose="P07", door="protective")
+
+
+async def test_the_sdk_hands_a_link_over_follows_it_and_takes_it_back(walls, school):
+    child = walls.child()
+    async with school.sdk() as client:
+        made = await client.hand_over_link(offer(school, child), pseudonym=school.pseudonym(child))
+        assert (await answered(walls, made["code"], "agree")).status_code == 200
+        (known,) = [each for each in await client.links() if each["link"] == made["link"]]
+        await client.withdraw_consent(known["consent"])
+        fewer = offer(school, child, fields=["risk_band"])
+        other = await client.hand_over_link(fewer, pseudonym=school.pseudonym(child))
+        await client.cancel_link(other["link"])
+    assert (await read(walls, other["code"])).status_code == 410
