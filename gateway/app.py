@@ -205,6 +205,7 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
             issuer=settings.issuer,
             embedded_may_serve_sensitive=settings.embedded_may_serve_sensitive,
             holders=_holders(settings),
+            guardian_address=settings.guardian_address,
             cosigning=cosigning,
         )
 

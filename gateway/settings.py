@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     embedded_may_serve_sensitive: bool = Field(
         default=False, description="Let embedded adapters serve D0 and L5 (their answers are labelled `sighted`)."
     )
+    guardian_address: str = Field(
+        default="",
+        description="Where guardians reach their page, if a portal passes /guardian/ on; empty means the issuer's own.",
+    )
     workers: int = Field(default=1, ge=1, le=16, description="Worker processes on one PostgreSQL.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Log level.")
 

@@ -63,7 +63,7 @@ async def hand_over(house: House, signed: SignedRequest, read: Callable[[bytes],
         answer = {
             "link": own_reference(house, caller, "link", made.record_id),
             "code": code,
-            "address": f"{house.issuer}{PAGE}#{code}",
+            "address": f"{house.guardian_address or house.issuer + PAGE}#{code}",
             "ends": (now + links.TERM).astimezone(UTC).isoformat(timespec="seconds"),
         }
         return Made(made, answer)

@@ -50,6 +50,7 @@ class Providers(Protocol):
 @dataclass(frozen=True, slots=True)
 class House:
     """The rooms, wired. issuer: the gateway's own URL as tokens and proofs name it. holders: of the halves of protective histories.
+    guardian_address: where guardians reach their page, "" for the gateway's own.
     looked_through: exchange -> the definition to which this worker has held every consent.
     """
 
@@ -71,6 +72,7 @@ class House:
     cosigning: Cosigning | None = None
     policy_versions: Versions | None = None
     holders: tuple[Party, Party] | None = None
+    guardian_address: str = ""
     bells: dict[str, asyncio.Event] = field(default_factory=dict)
     looked_through: dict[str, str] = field(default_factory=dict)
 

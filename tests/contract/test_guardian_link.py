@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import re
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -338,3 +339,9 @@ async def test_the_sdk_hands_a_link_over_follows_it_and_takes_it_back(walls, sch
         other = await client.hand_over_link(fewer, pseudonym=school.pseudonym(child))
         await client.cancel_link(other["link"])
     assert (await read(walls, other["code"])).status_code == 410
+
+
+async def test_the_address_is_that_of_the_portal_which_passes_the_page_on(walls, school):
+    walls.app.state.house = replace(walls.house, guardian_address="https://portal.example/guardian/")
+    made = await handed_over(school, walls.child())
+    assert made["address"] == f"https://portal.example/guardian/#{made['code']}"
