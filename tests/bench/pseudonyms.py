@@ -3,7 +3,8 @@
 Subject and peer take turns in short rounds and medians are compared. What is told per core is counted in processor time, so
 that other load on the machine does not count. Two cores are two processes, as the gateway's workers are, and counted by the
 clock: that row means something only on a machine that is otherwise idle, and the bare multiplication on two cores stands
-beside it to tell. Run as a module it prints a table and writes `.bench/pseudonyms.json`.
+beside it to tell. The same by each worker's processor time stands below: it does not see who else wants the cores, only what the two
+workers cost each other. Run as a module it prints a table and writes `.bench/pseudonyms.json`.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def _two_cores(ring: KeyRing, children: list) -> list[dict]:
     points, key, raw = [child.point for child in children], random_scalar(), rbcl.crypto_scalarmult_ristretto255
     subject = _Pair(lambda: ring.translate(children, GATEWAY_SCOPE))
     peer = _Pair(lambda: [raw(key, point) for point in points])
-    samples: dict[str, list[float]] = {"one": [], "two": [], "raw_one": [], "raw_two": []}
+    samples: dict[str, list[tuple[float, float]]] = {"one": [], "two": [], "raw_one": [], "raw_two": []}
     try:
         for _ in range(ROUNDS // 3):
             for core in (0, 1):
@@ -113,13 +114,19 @@ def _two_cores(ring: KeyRing, children: list) -> list[dict]:
     finally:
         subject.close()
         peer.close()
-    rate = {
-        name: (2 if "two" in name else 1) * BURST * BATCH / statistics.median(taken) for name, taken in samples.items()
-    }
+    rate, by_processor = (
+        {
+            name: (2 if "two" in name else 1) * BURST * BATCH / statistics.median(one[kind] for one in taken)
+            for name, taken in samples.items()
+        }
+        for kind in (0, 1)
+    )
     gain, raw_gain = rate["two"] / rate["one"], rate["raw_two"] / rate["raw_one"]
+    apart = by_processor["two"] / by_processor["one"]
     return [
         _row("batch translate, two cores beside one", rate["two"], "points/s", rate["one"], gain, 1.6, at_least=True),
         _row("bare multiplication, two cores beside one", rate["raw_two"], "points/s", rate["raw_one"], raw_gain, None),
+        _row("the first by processor time", by_processor["two"], "points/s", by_processor["one"], apart, None),
     ]
 
 
@@ -136,15 +143,14 @@ class _Pair:
             self._ends.append(here)
             self._processes.append(process)
 
-    def run(self, *cores: int) -> float:
-        """Seconds until the workers of all these cores are done."""
+    def run(self, *cores: int) -> tuple[float, float]:
+        """Seconds until the workers of all these cores are done, and the processor seconds that each took on average."""
         ends = [self._ends[core] for core in cores]
         start = time.perf_counter()
         for end in ends:
             end.send(True)
-        for end in ends:
-            end.recv()
-        return time.perf_counter() - start
+        taken = [float(end.recv()) for end in ends]
+        return time.perf_counter() - start, statistics.mean(taken)
 
     def close(self) -> None:
         for end, process in zip(self._ends, self._processes, strict=True):
@@ -156,9 +162,10 @@ def _serve(end, work: Callable[[], object], core: int) -> None:
     # Bursts this short would otherwise be woken on one core and never moved to the other.
     os.sched_setaffinity(0, {core})
     while end.recv():
+        start = time.process_time()
         for _ in range(BURST):
             work()
-        end.send(True)
+        end.send(time.process_time() - start)
 
 
 def _sealing() -> list[dict]:
