@@ -34,7 +34,7 @@ from gateway.store.consent_links import LinkFound, add_link, settle_link
 from gateway.store.database import Writing
 
 TERM = timedelta(days=3)
-"""How long a link can be answered."""
+"""How long a link can be answered at most."""
 
 ANSWERED = frozenset({"given", "child_grant", "evidence_digest"})
 OFFER_KEYS = KEYS - ANSWERED
@@ -80,10 +80,11 @@ def hand_over(
     exchange: Exchange,
     *,
     code_digest: str,
+    ends: datetime,
     now: datetime,
     refer: Refer,
 ) -> Change:
-    """Make a link. Raises what `artefact.require_lawful` raises, Denied(consent_recorder), and in the effect
+    """Make a link. ends: when the officer's signature on the offer ends, if before the link's own term. Raises what `artefact.require_lawful` raises, Denied(consent_recorder), and in the effect
     Denied(guardian_revoked | consent_asked_again | consent_replayed).
     """
     if claims.recorder.party != caller.party:
@@ -103,7 +104,7 @@ def hand_over(
         "statement": claims.statement,
         "statement_digest": statement_digest(claims.statement),
         "opened": micros(now),
-        "ends": micros(now + TERM),
+        "ends": micros(min(ends, now + TERM)),
         "state": LINK_START,
         "answered": None,
         "consent": "",

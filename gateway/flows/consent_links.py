@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway.consent import links
@@ -49,14 +49,15 @@ async def hand_over(house: House, signed: SignedRequest, read: Callable[[bytes],
 
     async def make(caller: Caller, child: Child, request: ConsentRequest, _reading: Reading) -> Made:
         now = house.clock.now()
-        claims, exchange = _offered(house, request.statement)
-        code = new_code()
+        claims, exchange, signed_until = _offered(house, request.statement)
+        ends, code = min(signed_until, now + links.TERM), new_code()
         made = links.hand_over(
             caller,
             child,
             claims,
             exchange,
             code_digest=code_digest(code),
+            ends=ends,
             now=now,
             refer=house.ring_refer,
         )
@@ -64,7 +65,7 @@ async def hand_over(house: House, signed: SignedRequest, read: Callable[[bytes],
             "link": own_reference(house, caller, "link", made.record_id),
             "code": code,
             "address": f"{house.guardian_address or house.issuer + PAGE}#{code}",
-            "ends": (now + links.TERM).astimezone(UTC).isoformat(timespec="seconds"),
+            "ends": ends.astimezone(UTC).isoformat(timespec="seconds"),
         }
         return Made(made, answer)
 
@@ -136,7 +137,7 @@ async def open_link(house: House, code: str) -> Opened:
     """
     async with house.database.read() as reading:
         link, caller = await _opened(house, code, reading)
-        claims, exchange = _offered(house, link.statement)
+        claims, exchange, _ = _offered(house, link.statement)
     return Opened(_notice(house, caller, claims, exchange), links.views(claims, exchange))
 
 
@@ -158,7 +159,7 @@ async def answer(house: House, reply: Reply) -> Done:
 
 def _answered(house: House, link: LinkFound, caller: Caller, child: Child, reply: Reply) -> Change:
     now = house.clock.now()
-    claims, exchange = _offered(house, link.statement)
+    claims, exchange, _ = _offered(house, link.statement)
     shown = _notice(house, caller, claims, exchange)
     if reply.notice != shown.digest:
         raise Denied("notice_changed")
@@ -169,7 +170,7 @@ def _answered(house: House, link: LinkFound, caller: Caller, child: Child, reply
     if view not in allowed:
         raise Denied("child_view_missing")
     evidenced = links.evidence(link, notice=shown.digest, child_grant=view, now=now)
-    claims, exchange = _offered(house, link.statement, child_grant=view, evidence_digest=digest(evidenced))
+    claims, exchange, _ = _offered(house, link.statement, child_grant=view, evidence_digest=digest(evidenced))
     return links.agree(
         link,
         caller,
@@ -190,15 +191,15 @@ async def _opened(house: House, code: str, reading: Reading) -> tuple[LinkFound,
     return link, behind
 
 
-def _offered(house: House, statement: str, **answered: str) -> tuple[ConsentClaims, Exchange]:
-    """The officer's offer, its signature and term checked now, with the answer where there is one."""
+def _offered(house: House, statement: str, **answered: str) -> tuple[ConsentClaims, Exchange, datetime]:
+    """The officer's offer, its signature and term checked now, with the answer where there is one; and when the signature ends."""
     now = house.clock.now()
     verified = verify_consent(statement, snapshot=house.registry.current, now=int(now.timestamp()))
     claims = links.read_offer(verified.artefact, recorder=verified.recorder, statement=statement, now=now, **answered)
     exchange = house.catalogue.exchanges.get(claims.exchange)
     if exchange is None:
         raise BadRequest("exchange_unknown")
-    return claims, exchange
+    return claims, exchange, datetime.fromtimestamp(verified.expires, UTC)
 
 
 def _notice(house: House, caller: Caller, claims: ConsentClaims, exchange: Exchange) -> Notice:

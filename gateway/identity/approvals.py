@@ -61,11 +61,14 @@ class VerifiedApproval:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedConsent:
-    """A consent artefact whose recording officer signed it. artefact: everything of the consent but the child."""
+    """A consent artefact whose recording officer signed it. artefact: everything of the consent but the child. issued, expires:
+    unix seconds.
+    """
 
     recorder: Person
     artefact: Mapping[str, Any] = field(repr=False)
     issued: int
+    expires: int
     statement: str = field(repr=False)
 
 
@@ -138,7 +141,7 @@ def verify_consent(text: str, *, snapshot: Snapshot, now: int) -> VerifiedConsen
         raise BadRequest("statement_invalid") from error
     if expired(expires, now):
         raise Denied("statement_expired")
-    return VerifiedConsent(enrolled.person, artefact, int(claims["iat"]), text)
+    return VerifiedConsent(enrolled.person, artefact, int(claims["iat"]), expires, text)
 
 
 _UNKNOWN = {

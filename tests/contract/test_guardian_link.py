@@ -5,7 +5,7 @@ import hashlib
 import re
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -47,7 +47,7 @@ def school(walls):
     return walls.caller("sc", "T0417", "school_psychologist")
 
 
-def offer(caller, child, **changes):
+def offer(caller, child, *, lifetime=7 * 86_400, **changes):
     """An officer's signed offer of X05, without anything that the answer brings."""
     now = int(time.time())
     artefact = {
@@ -64,7 +64,12 @@ def offer(caller, child, **changes):
         "notice_version": "2026-1",
     } | changes
     return statements.consent_statement(
-        caller.person, caller.party, caller.body.people[caller.person], artefact=artefact, now=now
+        caller.person,
+        caller.party,
+        caller.body.people[caller.person],
+        artefact=artefact,
+        now=now,
+        lifetime=lifetime,
     )
 
 
@@ -171,6 +176,9 @@ async def test_a_link_ends_after_three_days_and_its_offer_is_wiped(walls, school
     walls.clock.ahead = timedelta(days=3)
     late = await read(walls, made["code"])
     assert late.status_code == 410 and "已经过期" in late.text
+    walls.clock.ahead = timedelta(days=3, seconds=-30)
+    assert (await read(walls, made["code"])).status_code == 200
+    walls.clock.ahead = timedelta(days=3)
     await upkeep(walls.house)
     digest = hashlib.sha256(made["code"].replace("-", "").encode()).hexdigest()
     async with walls.house.database.read() as reading:
@@ -178,6 +186,17 @@ async def test_a_link_ends_after_three_days_and_its_offer_is_wiped(walls, school
             "SELECT state, statement FROM consent_links WHERE code_digest = ?", (digest,)
         )
         assert rows.one() == ("waiting", "")
+
+
+async def test_a_link_ends_with_the_officers_signature_if_that_is_sooner(walls, school):
+    made = await handed_over(school, walls.child(), lifetime=3_600)
+    ends = datetime.fromisoformat(made["ends"])
+    assert timedelta(minutes=58) < ends - walls.house.clock.now() <= timedelta(hours=1)
+    walls.clock.ahead = timedelta(minutes=58)
+    assert (await read(walls, made["code"])).status_code == 200
+    walls.clock.ahead = timedelta(minutes=60)
+    late = await read(walls, made["code"])
+    assert late.status_code == 410 and "已经过期" in late.text
 
 
 async def test_a_link_that_was_taken_back_opens_nothing(walls, school):
