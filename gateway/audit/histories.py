@@ -15,6 +15,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 
 from gateway.audit.entry import TAG_BYTES
@@ -72,6 +73,7 @@ def child_holder(point: bytes) -> bytes:
     return point
 
 
+@lru_cache(maxsize=10_000)
 def actor_holder(name: str) -> bytes:
     """An actor's stand under a digest of the name, marked as no child's point (`names_child`)."""
     return _no_child(sha256(b"runxin/audit/actor\x00" + name.encode()).digest())

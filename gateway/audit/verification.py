@@ -6,9 +6,12 @@ checked only by who can open them (`gateway/audit/reading.py`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 from hashlib import sha256
+from multiprocessing import get_context
 
 from gateway.audit.entry import read_skeleton
 from gateway.audit.form import time_in
@@ -22,6 +25,7 @@ from gateway.store import audit as store
 from gateway.store.database import Database, Reading
 
 _STRIDE = 16 * WIDTH
+_SHARE = 256 * WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,43 +36,101 @@ class Verified:
     entries: int
 
 
-async def verify_log(database: Database, log: Verifier, *, canonical: bool = True) -> Verified:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A range of entries, checked: the tree over it alone, and the times of its first and last entry. Or what is wrong there."""
+
+    tree: CompactRange = field(default_factory=CompactRange)
+    first_us: int = 0
+    last_us: int = 0
+    fault: tuple[str, dict[str, str | int]] | None = None
+
+
+async def verify_log(database: Database, log: Verifier, *, canonical: bool = True, processes: int = 1) -> Verified:
     """Check the log in a database; live logs are checked up to the head at the start.
 
-    canonical: also re-encode every skeleton and check that time rises (slower). Raises `GatewayFault`: `log_head_invalid`,
-    `log_entry_invalid` (fact `index`), `log_tile_invalid` (facts `level`, `tile`), `log_root_invalid`.
+    canonical: also check every skeleton's form and that time rises. processes: how many share the work of a long log. Raises
+    `GatewayFault`: `log_head_invalid`, `log_entry_invalid` (fact `index`), `log_tile_invalid` (facts `level`, `tile`),
+    `log_root_invalid`.
     """
     async with database.read() as reading:
         head = await store.get_head(reading)
-        if head is None:
-            raise GatewayFault("log_head_invalid")
+    if head is None:
+        raise GatewayFault("log_head_invalid")
+    try:
+        checkpoint = verify_checkpoint(head.checkpoint, log)
+    except ProofInvalid:
+        raise GatewayFault("log_head_invalid") from None
+    if checkpoint.size != head.size:
+        raise GatewayFault("log_head_invalid")
+    ranges = [(start, min(start + _SHARE, head.size)) for start in range(0, head.size, _SHARE)]
+    if processes > 1 and len(ranges) > 1:
+        parts = await _checked_beside(database, ranges, min(processes, len(ranges)), canonical=canonical)
+    else:
+        parts = [await _checked(database, start, end, canonical=canonical) for start, end in ranges]
+    tree, time_us = CompactRange(), 0
+    for (start, _), part in zip(ranges, parts, strict=True):
+        if part.fault is not None:
+            raise GatewayFault(part.fault[0], **part.fault[1])
+        if canonical and part.first_us <= time_us:
+            raise GatewayFault("log_entry_invalid", index=start)
+        tree, time_us = tree.joined(part.tree), part.last_us
+    if tree.root != checkpoint.root:
+        # Entries, hashes and tiles agree with each other and not with what the log signed: somebody rewrote them all.
+        # Receipts, witnesses and mirrors tell from where on.
+        raise GatewayFault("log_root_invalid", size=head.size)
+    return Verified(checkpoint, head.size)
+
+
+async def _checked_beside(
+    database: Database, ranges: Sequence[tuple[int, int]], processes: int, *, canonical: bool
+) -> list[_Part]:
+    """The ranges, by processes of their own: each opens the database for itself."""
+    url = database.url.render_as_string(hide_password=False)
+    loop = asyncio.get_running_loop()
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        work = [loop.run_in_executor(pool, _check_range, url, start, end, canonical) for start, end in ranges]
+        return list(await asyncio.gather(*work))
+
+
+def _check_range(url: str, start: int, end: int, canonical: bool) -> _Part:
+    async def work() -> _Part:
+        database = Database(url, pool_size=1)
         try:
-            checkpoint = verify_checkpoint(head.checkpoint, log)
-        except ProofInvalid:
-            raise GatewayFault("log_head_invalid") from None
-        if checkpoint.size != head.size:
-            raise GatewayFault("log_head_invalid")
-        tree, time_us = CompactRange(), 0
-        for start in range(0, head.size, _STRIDE):
-            end = min(start + _STRIDE, head.size)
-            rows = await store.get_hashed_leaves(reading, start, end)
-            indexes, entries, kept = _columns(rows)
-            if indexes != list(range(start, end)):
-                wrong = (at for at, found in enumerate(indexes, start) if at != found)
-                raise GatewayFault("log_entry_invalid", index=next(wrong, start + len(indexes)))
-            if canonical:
-                time_us = _require_forms(entries, start, time_us)
-            leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
-            await _require_tiles(reading, start, leaves)
-            if kept != leaves:
-                wrong = (at for at, (one, two) in enumerate(zip(kept, leaves, strict=True), start) if one != two)
-                raise GatewayFault("log_entry_invalid", index=next(wrong))
-            tree = tree.extended(leaves)
-        if tree.root != checkpoint.root:
-            # Entries, hashes and tiles agree with each other and not with what the log signed: somebody rewrote them all.
-            # Receipts, witnesses and mirrors tell from where on.
-            raise GatewayFault("log_root_invalid", size=head.size)
-        return Verified(checkpoint, head.size)
+            return await _checked(database, start, end, canonical=canonical)
+        finally:
+            await database.close()
+
+    return asyncio.run(work())
+
+
+async def _checked(database: Database, first: int, last: int, *, canonical: bool) -> _Part:
+    tree, first_us, time_us = CompactRange(), 0, 0
+    try:
+        async with database.read() as reading:
+            for start in range(first, last, _STRIDE):
+                entries, leaves = await _hashed(reading, start, min(start + _STRIDE, last))
+                if canonical:
+                    first_us = first_us or _require_forms(entries[:1], start, 0)
+                    time_us = _require_forms(entries, start, time_us)
+                tree = tree.extended(leaves)
+    except GatewayFault as fault:
+        return _Part(fault=(fault.code, dict(fault.facts)))
+    return _Part(tree, first_us, time_us)
+
+
+async def _hashed(reading: Reading, start: int, end: int) -> tuple[list[bytes], list[bytes]]:
+    """(entries, leaf hashes) of a range; none is missing, and tiles and stored hashes say the same."""
+    indexes, entries, kept = _columns(await store.get_hashed_leaves(reading, start, end))
+    if indexes != list(range(start, end)):
+        wrong = (at for at, found in enumerate(indexes, start) if at != found)
+        raise GatewayFault("log_entry_invalid", index=next(wrong, start + len(indexes)))
+    leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
+    await _require_tiles(reading, start, leaves)
+    if kept != leaves:
+        wrong = (at for at, (one, two) in enumerate(zip(kept, leaves, strict=True), start) if one != two)
+        raise GatewayFault("log_entry_invalid", index=next(wrong))
+    return entries, leaves
 
 
 def _columns(rows: Sequence[tuple[int, bytes, bytes]]) -> tuple[list[int], list[bytes], list[bytes]]:

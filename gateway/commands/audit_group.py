@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,7 +47,7 @@ def verify_log_or_copy(
     async def work() -> int:
         database = Database(settings.database_url)
         try:
-            return (await verify_log(database, verifier)).entries
+            return (await verify_log(database, verifier, processes=os.cpu_count() or 1)).entries
         finally:
             await database.close()
 

@@ -67,6 +67,24 @@ class CompactRange:
             size += 1
         return CompactRange(size, tuple(hashes))
 
+    def joined(self, other: CompactRange) -> CompactRange:
+        """The range after appending the leaves that another range stands for.
+
+        Raises `ProofInvalid` where its largest subtree would not begin at a multiple of its own size.
+        """
+        size, hashes, left = self.size, list(self.hashes), other.size
+        for node in other.hashes:
+            height = left.bit_length() - 1
+            if size & ((1 << height) - 1):
+                raise ProofInvalid("proof_invalid")
+            filled, joined = size >> height, node
+            while filled & 1:
+                joined = sha256(b"\x01" + hashes.pop() + joined).digest()
+                filled >>= 1
+            hashes.append(joined)
+            size, left = size + (1 << height), left - (1 << height)
+        return CompactRange(size, tuple(hashes))
+
     @property
     def root(self) -> bytes:
         """The tree's root hash."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,16 @@ from typing import Any
 import uvloop
 
 from gateway.audit import reading as read
+from gateway.audit.export import mirror as write_mirror
 from gateway.audit.verification import verify_log
 from gateway.store import audit as store
 from gateway.store.database import Database
-from tests.unit.audit.audit_world import a_log, draft, make_log, url
+from tests.bench.audit_million import BEGAN_US, CHILDREN, MONTH_US, child, million
+from tests.unit.audit.audit_world import SIGNER, a_log, draft, make_log, url
 
 IN_FLIGHT = 64
+_HOUR_US = 3_600_000_000
+_DAY_US = 24 * _HOUR_US
 Row = dict[str, Any]
 
 
@@ -92,43 +98,87 @@ async def sqlite_rows(directory: Path, seconds: float) -> list[Row]:
     ]
 
 
-async def reading_rows(directory: Path, children: int = IN_FLIGHT) -> list[Row]:
-    """Verification, one child's history and a day's roll-ups on the log that `sqlite_rows` left."""
+async def reading_rows(directory: Path) -> list[Row]:
+    """Verification and an auditor's questions on the log of a million entries."""
     database = Database(url(directory))
     log = make_log(directory, database)
     await log.start()
+    cores = os.cpu_count() or 1
     began = time.perf_counter()
-    entries = (await log.verify()).entries
-    verified = entries / (time.perf_counter() - began)
-    began = time.perf_counter()
-    await verify_log(database, log.signer.verifier, canonical=False)
-    hashed = entries / (time.perf_counter() - began)
-    times, receipts = [], []
+    entries = (await verify_log(database, log.signer.verifier, processes=cores)).entries
+    shared = time.perf_counter() - began
+    began, cpu = time.perf_counter(), time.process_time()
+    await verify_log(database, log.signer.verifier)
+    alone, used = time.perf_counter() - began, time.process_time() - cpu
+    draw, histories, lengths, receipts = random.Random(2), [], [], []
     async with database.read() as reading:
-        keys = (await read.child_history(reading, log.keeper, bytes([1]) * 32))[-76:]
-        for number in range(40):
+        for _ in range(300):
+            whose = child(draw.randrange(CHILDREN))
             began = time.perf_counter()
-            found = await store.find_tags(reading, [os.urandom(16) for _ in keys])
-            await store.get_entries_at(reading, [one.index for one in keys])
-            times.append(time.perf_counter() - began)
-            assert not found
+            found = await read.child_history(reading, log.keeper, whose)
+            histories.append(time.perf_counter() - began)
+            lengths.append(len(found))
+        for _ in range(100):
             began = time.perf_counter()
-            await log.receipt(number * (entries // 50))
+            await log.receipt(draw.randrange(entries))
             receipts.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        await store.rollups(reading, 0, 10**7)
-        day = (time.perf_counter() - began) * 1e3
+        day_begins = BEGAN_US + MONTH_US // 2
+        day = {"from_us": day_begins, "until_us": day_begins + _DAY_US}
+        counted, rolled = await timed(store.rollups(reading, day["from_us"] // _HOUR_US, day["until_us"] // _HOUR_US))
+        denied, paged = await timed(read.page(reading, read.Question(outcome="denied", limit=1000, **day)))
+        newest, first_page = await timed(read.page(reading, read.Question(limit=100, **day)))
+    busy = sum(count for *_, count in counted)
+    assert busy >= 30_000
+    assert len(denied) >= 30
+    assert len(newest) == 100
     await log.close()
     await database.close()
-    times.sort()
-    receipts.sort()
     return [
-        row(f"verify {entries} entries: leaves, tiles, root", hashed, "entries/s", bar=100_000),
-        row("  and canonical form and time of each", verified, "entries/s"),
-        row("child history of 76 entries, p95", times[37] * 1e3, "ms", bar=5, at_most=True),
-        row("receipt with proof, p95", receipts[37] * 1e3, "ms"),
-        row("24-hour bulk query (roll-ups)", day, "ms", bar=200, at_most=True),
+        row(
+            f"verify {entries:,} entries, {cores} processes: form, time, tiles, root", shared, "s", bar=10, at_most=True
+        ),
+        row("  by one process", alone, "s"),
+        row("  CPU of it", used, "s"),
+        row(
+            f"child history of {statistics.median(lengths):.0f} entries, p95", p95(histories), "ms", bar=5, at_most=True
+        ),
+        row("receipt with proof, p95", p95(receipts), "ms"),
+        row("24-hour bulk query: roll-ups of every kind", rolled, "ms", bar=200, at_most=True),
+        row(f"24-hour bulk query: every denial of {busy:,} entries", paged, "ms", bar=200, at_most=True),
+        row("  newest page of 100 of that day", first_page, "ms"),
     ]
+
+
+async def timed(work: Awaitable[list[Any]]) -> tuple[list[Any], float]:
+    """What it gave, and how many milliseconds it took."""
+    began = time.perf_counter()
+    return await work, (time.perf_counter() - began) * 1e3
+
+
+def p95(seconds: list[float]) -> float:
+    """In milliseconds."""
+    return sorted(seconds)[int(len(seconds) * 0.95)] * 1e3
+
+
+def stand_alone_rows(directory: Path) -> list[Row]:
+    """`verify.py` as an auditor runs it: a process of its own, the standard library only, over a mirror of the same log."""
+    mirror = directory / "mirror"
+    if not (mirror / "manifest.json").exists():
+        asyncio.run(_mirrored(directory, mirror))
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", mirror / "verify.py", mirror], capture_output=True, text=True, check=False
+    )
+    took = time.perf_counter() - began
+    assert done.returncode == 0, done.stdout
+    return [row("verify.py alone over a mirror of it (no bar)", took, "s")]
+
+
+async def _mirrored(directory: Path, mirror: Path) -> None:
+    database = Database(url(directory))
+    async with database.read() as reading:
+        await write_mirror(reading, mirror, [SIGNER.verifier])
+    await database.close()
 
 
 @contextmanager
@@ -200,7 +250,8 @@ def measure(seconds: float = 6.0) -> list[Row]:
         directory = Path(name)
         rows = [row("fdatasync of a 4 KiB page, before", fsync_probe(directory), "ms")]
         rows += uvloop.run(sqlite_rows(directory, seconds))
-        rows += uvloop.run(reading_rows(directory))
+        rows += uvloop.run(reading_rows(million()))
+        rows += stand_alone_rows(million())
         rows += uvloop.run(postgres_rows(directory, seconds))
         rows.append(row("fdatasync of a 4 KiB page, after", fsync_probe(directory), "ms"))
         return rows

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import text
 
+from gateway.audit import verification
 from gateway.audit.receipts import consistency
 from gateway.errors import GatewayFault
 from gateway.proofs.checkpoints import read_checkpoint
@@ -213,3 +214,26 @@ async def test_receipt_holder_notices_a_log_rewritten_with_the_key(tmp_path) -> 
     with pytest.raises(ProofInvalid):
         verify_proof(logs["rewritten"][1].proof, logs["honest"][0][2].leaf, SIGNER.verifier)
     assert leaf_hash(logs["honest"][0][2].leaf) != leaf_hash(logs["rewritten"][0][2].leaf)
+
+
+@pytest.mark.timeout(60)
+async def test_verifying_by_several_processes_finds_what_one_finds(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(verification, "_SHARE", 256)
+    async with a_log(tmp_path) as log:
+        await asyncio.gather(*(log.append(draft()) for _ in range(600)))
+        whole = await verification.verify_log(log.database, SIGNER.verifier, processes=2)
+        assert whole == await log.verify()
+        async with log.database.write() as writing:
+            leaf = (await store.get_leaves(writing, 300, 301))[0].replace(b"released", b"denied")
+            await writing.connection.execute(
+                text("UPDATE audit_entries SET leaf = :leaf, hash = :hash WHERE idx = 300"),
+                {"leaf": leaf, "hash": leaf_hash(leaf)},
+            )
+        for processes in (1, 2):
+            with pytest.raises(GatewayFault) as fault:
+                await verification.verify_log(log.database, SIGNER.verifier, processes=processes)
+            assert (fault.value.code, fault.value.facts) == ("log_entry_invalid", {"index": 300})
+        async with log.database.write() as writing:
+            await writing.connection.execute(text("DELETE FROM audit_entries WHERE idx = 599"))
+        with pytest.raises(GatewayFault, match="log_entry_invalid"):
+            await log.verify()

@@ -50,6 +50,26 @@ def test_compact_range_grows_to_the_defined_root(size: int, data: st.DataObject)
     assert merkle.CompactRange.decode(size, grown.encode()) == grown
 
 
+@given(st.integers(0, 1200), st.integers(0, 1200))
+@settings(deadline=None, max_examples=60)
+def test_ranges_are_joined_where_the_subtrees_fit_and_refused_elsewhere(first: int, second: int) -> None:
+    every = leaves(first + second)
+    one, two = merkle.CompactRange().extended(every[:first]), merkle.CompactRange().extended(every[first:])
+    if second and first % (1 << second.bit_length() - 1):
+        with pytest.raises(ProofInvalid):
+            one.joined(two)
+    else:
+        assert one.joined(two) == merkle.CompactRange().extended(every)
+
+
+@given(st.sampled_from([0, 256, 512, 1024]), st.integers(0, 300))
+@settings(deadline=None, max_examples=20)
+def test_whole_tiles_are_joined_to_the_tree_that_one_by_one_gives(first: int, second: int) -> None:
+    every = leaves(first + second)
+    joined = merkle.CompactRange().extended(every[:first]).joined(merkle.CompactRange().extended(every[first:]))
+    assert joined.root == defined(every)
+
+
 @given(sizes, st.data())
 @settings(deadline=None, max_examples=80)
 def test_inclusion_proof_from_tiles_verifies_here_and_stand_alone(size: int, data: st.DataObject) -> None:
