@@ -320,6 +320,16 @@ async def totals(reading: Reading, first_hour: int, last_hour: int) -> list[tupl
     return [(str(row[0]), int(row[1])) for row in rows]
 
 
+async def matching_hours(reading: Reading, pattern: str, first_hour: int, last_hour: int) -> list[int]:
+    """Hours since 1970 in which entries whose facets match a LIKE pattern were written, newest first, both ends included."""
+    select_ = (
+        "SELECT DISTINCT hour FROM audit_rollups WHERE hour >= ? AND hour <= ? AND facets LIKE ? ESCAPE '!' "
+        "ORDER BY hour DESC"
+    )
+    (rows,) = await fetch(reading, [(select_, (first_hour, last_hour, pattern))])
+    return [int(row[0]) for row in rows]
+
+
 async def newest_witnessed(reading: Reading) -> list[tuple[int, bytes, bool, int]]:
     """(size, cosigned note, quorum reached, stored at) of the newest cosigned checkpoints."""
     select_ = "SELECT size, note, quorum, stored_at FROM audit_checkpoints ORDER BY size DESC LIMIT 5"

@@ -172,3 +172,30 @@ def test_every_table_that_is_exported_holds_no_formula_and_no_markup(later):
         assert len({len(row) for row in rows}) == 1
         assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
     assert "'=HYPERLINK(1)" in admin.get("/console/findings.csv").text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"kind": "query"},
+        {"kind": "query", "outcome": "denied"},
+        {"kind": "delivered", "limit": 1},
+        {"outcome": "released", "limit": 7},
+        {"exchange": "X33"},
+        {"kind": "query", "after": 30, "limit": 5},
+        {"kind": "query", "from_us": 1, "until_us": 2},
+        {"kind": "query", "until_us": 4 * 10**15},
+    ],
+    ids=str,
+)
+def test_a_search_by_hours_finds_what_a_walk_through_the_log_finds(asked, site, stranger):
+    from gateway.audit.reading import Question, page
+    from gateway.console.searching import find
+
+    async def both():
+        async with stranger.app.state.house.database.read() as reading:
+            return await find(reading, Question(**asked)), await page(reading, Question(**asked))
+
+    found, walked = stranger.portal.call(both)
+    assert [one.index for one in found] == [one.index for one in walked]

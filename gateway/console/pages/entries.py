@@ -13,12 +13,13 @@ from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response
 
-from gateway.audit.reading import Question, Shown, open_detail, page, shown
+from gateway.audit.reading import Question, Shown, open_detail, shown
 from gateway.audit.receipts import make_receipt
 from gateway.console import telling
 from gateway.console.doors import door
 from gateway.console.refusals import Refused
 from gateway.console.roles import INSPECTORS
+from gateway.console.searching import find
 from gateway.console.tables import csv_answer
 from gateway.console.visits import Visit
 from gateway.domain.clock import SHANGHAI
@@ -113,7 +114,7 @@ async def entries(visit: Visit) -> Response:
     filters, after = read_filters(visit), visit.number(visit.query("after"))
     asked = question(filters, after=after, limit=PAGE)
     async with visit.house.database.read() as reading:
-        found = await page(reading, asked)
+        found = await find(reading, asked)
     await visit.look("entries", pattern=asked.pattern, shown=len(found))
     part = visit.request.headers.get("hx-request") == "true" and after is not None
     return visit.page(
@@ -136,7 +137,7 @@ async def entries_csv(visit: Visit) -> Response:
     filters = read_filters(visit)
     asked = question(filters, after=visit.number(visit.query("after")), limit=CSV_ROWS)
     async with visit.house.database.read() as reading:
-        found = await page(reading, asked)
+        found = await find(reading, asked)
     await visit.look("entries.csv", pattern=asked.pattern, shown=len(found))
     names = ("kind", "exchange", "door", "purpose", "from", "to", "outcome", "code", "policy")
     rows = (

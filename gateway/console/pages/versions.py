@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from gateway.audit.reading import Question, page
+from gateway.audit.reading import Question
 from gateway.console.doors import door
 from gateway.console.pages.catalogue import READERS
 from gateway.console.pages.drafts import LONGEST_STATEMENT, OWNERS, by, told_changes
 from gateway.console.refusals import Refused
+from gateway.console.searching import find
 from gateway.console.visits import Visit
 from gateway.domain.canonical import canonical
 from gateway.domain.vocabulary import EntryKind
@@ -29,7 +30,7 @@ async def versions(visit: Visit) -> Response:
     snapshot = visit.house.book.snapshot
     lines = await policy_changes.history(visit.house)
     async with visit.house.database.read() as reading:
-        entries = await page(reading, Question(kind=str(EntryKind.POLICY_CHANGED), limit=50))
+        entries = await find(reading, Question(kind=str(EntryKind.POLICY_CHANGED), limit=50))
     served = sum(each.state == "served" for each in snapshot.catalogue.exchanges.values())
     back = await _back(visit)
     return visit.page(
