@@ -46,22 +46,22 @@ async def asked(world, path: str, **body) -> list[dict]:
     return [json.loads(one["leaf"]) for one in answer.json()["entries"]]
 
 
-@pytest.mark.parametrize(
-    ("words", "count"),
-    [
-        ({"kind": "query"}, 6),
-        ({"outcome": "denied"}, 2),
-        ({"code": "rule_denied", "department": "health"}, 2),
-        ({"purpose": "P02", "exchange": "X02"}, 3),
-        ({"door": "emergency"}, 1),
-        ({"provider": "education", "outcome": "released"}, 4),
-    ],
-)
-async def test_auditor_filters_by_any_word_of_a_skeleton(world, words, count) -> None:
-    found = await asked(world, ENTRIES, **words)
-    assert len(found) == count
+WORDS = [
+    ({"kind": "query"}, 6),
+    ({"outcome": "denied"}, 2),
+    ({"code": "rule_denied", "department": "health"}, 2),
+    ({"purpose": "P02", "exchange": "X02"}, 3),
+    ({"door": "emergency"}, 1),
+    ({"provider": "education", "outcome": "released"}, 4),
+]
+
+
+async def test_auditor_filters_by_any_word_of_a_skeleton(world) -> None:
     names = {"department": "from", "provider": "to"}
-    assert all(entry[names.get(word, word)] == value for entry in found for word, value in words.items())
+    for words, count in WORDS:
+        found = await asked(world, ENTRIES, **words)
+        assert len(found) == count, words
+        assert all(entry[names.get(word, word)] == value for entry in found for word, value in words.items())
 
 
 async def test_auditor_asks_for_a_time_range_page_by_page(world) -> None:
@@ -95,7 +95,7 @@ async def test_nobody_but_an_auditor_follows_an_actor(world) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "auditor_only")
 
 
-@pytest.mark.parametrize("body", [{"since": "2026-11-01T00:00:00"}, {"until": 5}, {"code": "%"}, {"door": "back"}])
-async def test_filter_of_another_form_is_refused(world, body) -> None:
-    answer = await world.posted(world.client("ca", "auditor"), ENTRIES, body)
-    assert (answer.status_code, answer.json()["code"]) == (422, "body_invalid")
+async def test_filter_of_another_form_is_refused(world) -> None:
+    for body in ({"since": "2026-11-01T00:00:00"}, {"until": 5}, {"code": "%"}, {"door": "back"}):
+        answer = await world.posted(world.client("ca", "auditor"), ENTRIES, body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "body_invalid"), body

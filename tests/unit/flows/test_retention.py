@@ -91,15 +91,13 @@ async def test_ended_year_goes_by_two_departments_and_every_step_is_an_entry(wor
     assert first["index"] == receipt.index
 
 
-@pytest.mark.parametrize(
-    ("names", "code"), [((), "approval_departments"), (("ca",), "approval_departments"), (("ca", "ca"), "approval_dep")]
-)
-async def test_nobody_destroys_alone_and_no_department_by_itself(world, names, code) -> None:
+async def test_nobody_destroys_alone_and_no_department_by_itself(world) -> None:
     index = await entry_about(world, 1)
     await years_later(world)
     planned, _ = await retention.plan(world.house)
-    with pytest.raises(Denied, match=code):
-        await retention.carry_out(world.house, planned, signed(world, planned, *names))
+    for names in ((), ("ca",), ("ca", "ca")):
+        with pytest.raises(Denied, match="approval_departments"):
+            await retention.carry_out(world.house, planned, signed(world, planned, *names))
     assert await opens(world, index)
 
 
@@ -141,13 +139,10 @@ async def test_childs_whole_history_goes_when_its_terms_have_ended_and_is_frozen
     assert not await opens(world, index)
 
 
-@pytest.mark.parametrize(("reason", "days", "code"), [("because", 9, "hold_reason"), ("finding", 0, "hold_until")])
-async def test_hold_needs_a_known_reason_and_an_end(world, reason, days, code) -> None:
-    with pytest.raises(BadRequest, match=code):
-        await retention.hold(world.house, point(world, 1), reason, world.clock.seconds + days * 86_400)
-
-
-async def test_unknown_hold_cannot_be_released_and_leaves_no_entry(world) -> None:
+async def test_hold_needs_a_known_reason_and_an_end_and_only_a_known_one_is_released(world) -> None:
+    for reason, days, code in (("because", 9, "hold_reason"), ("finding", 0, "hold_until")):
+        with pytest.raises(BadRequest, match=code):
+            await retention.hold(world.house, point(world, 1), reason, world.clock.seconds + days * 86_400)
     with pytest.raises(BadRequest, match="hold_unknown"):
         await retention.release(world.house, "hold-00", "why")
     assert await world.entries(kind="retention") == []
