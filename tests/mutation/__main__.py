@@ -34,7 +34,7 @@ TESTS = {
     "activity_form": ["activity_form"],
     "aggregate": ["aggregate"],
     "kanonymity": ["kanonymity"],
-    "labels": ["check"],
+    "labels": ["check", "floor"],
     "scan": ["scan"],
     "detectors": ["numbers", "scan", "check"],
     "numbers": ["numbers", "forms"],
@@ -44,11 +44,11 @@ TESTS = {
     "forms_time": ["forms", "reduce", "check"],
     "codes": ["codes", "forms"],
     "floor": ["floor", "reduce", "check"],
-    "obligation_text": ["wire"],
+    "obligation_text": ["wire", "floor"],
     "wire": ["wire"],
     "wire_reading": ["wire"],
-    "reidentification": ["reidentification"],
-    "shift": ["reduce"],
+    "reidentification": ["floor"],
+    "shift": ["floor", "reduce"],
 }
 USUAL = ["reduce", "check", "golden", "properties"]
 SECONDS = 30

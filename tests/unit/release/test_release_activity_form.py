@@ -48,6 +48,75 @@ def test_the_sheet_has_the_notice_s_title_columns_and_totals():
     assert lines[7] == ["合计", None, 8, 3, 4, 180, 15.5501, 111, 19]
 
 
+def test_title_columns_and_look_are_those_of_the_notice():
+    assert TITLE == "2025年“润心伴成长 同心护未来” 主题活动情况统计表"
+    assert COLUMNS == (
+        "序号",
+        "地区",
+        "举办困境儿童关爱主题活动(场次)",
+        "开展困境儿童心理辅导活动(场次)",
+        "链接多少家社工机构开展困境儿童关爱帮扶服务",
+        "走访慰问困境儿童数量(人次)",
+        "当地发放慰问金金额(万元)",
+        "帮扶解困境儿童数量(人数)",
+        "帮助留守、困境儿童解难事数量(件数)",
+    )
+    sheet = load_workbook(BytesIO(write_form(FORM, signer=SIGNER))).active
+    assert sheet.title == "统计表"
+    assert sorted(map(str, sheet.merged_cells.ranges)) == ["A1:I1", "A2:I2", "A3:I3"]
+    assert (sheet["A1"].font.bold, sheet["A1"].font.size, sheet["A1"].alignment.horizontal) == (True, 14, "center")
+    head = sheet["C4"].alignment
+    assert (head.wrap_text, head.horizontal, head.vertical) == (True, "center", "center")
+    assert not sheet["C5"].alignment.wrap_text
+    assert [sheet.column_dimensions[letter].width for letter in "ABCDEFGHI"] == [8, 18, 16, 16, 20, 16, 16, 16, 20]
+
+
+def test_a_total_that_is_no_sum_is_named_by_its_column():
+    for column, letter in enumerate("CDEFGHI", 3):
+        with pytest.raises(BadRequest) as refused:
+            read_form(edited(**{f"{letter}8": 9999}), unit_key=KEY)
+        assert (refused.value.code, refused.value.facts) == ("form_totals", {"column": column})
+
+
+def test_a_form_of_one_area_and_of_five_hundred_reads_back_and_one_more_does_not():
+    one = replace(FORM, rows=FORM.rows[:1])
+    assert read_form(write_form(one, signer=SIGNER), unit_key=KEY) == one
+    letters = "甲乙丙丁戊己庚辛壬癸"
+    places = [f"区{a}{b}{c}" for a in letters for b in letters for c in letters]
+    many = replace(FORM, rows=tuple(replace(FORM.rows[0], place=place) for place in places[:500]))
+    assert read_form(write_form(many, signer=SIGNER), unit_key=KEY) == many
+    with pytest.raises(BadRequest):
+        write_form(
+            replace(FORM, rows=tuple(replace(FORM.rows[0], place=place) for place in places[:501])), signer=SIGNER
+        )
+
+
+@pytest.mark.parametrize(
+    ("place", "sound"), [("区", False), ("鼓楼", True), ("区" * 30, True), ("区" * 31, False), ("A区", False)]
+)
+def test_a_place_is_two_to_thirty_chinese_characters(place, sound):
+    form = replace(FORM, rows=(replace(FORM.rows[0], place=place),))
+    if sound:
+        assert read_form(write_form(form, signer=SIGNER), unit_key=KEY) == form
+    else:
+        with pytest.raises(BadRequest) as refused:
+            write_form(form, signer=SIGNER)
+        assert refused.value.code == "form_invalid"
+
+
+def test_counts_end_below_a_million_million():
+    most = replace(FORM, rows=(replace(FORM.rows[0], visits=10**12 - 1),))
+    assert read_form(write_form(most, signer=SIGNER), unit_key=KEY) == most
+    with pytest.raises(BadRequest):
+        write_form(replace(FORM, rows=(replace(FORM.rows[0], visits=10**12),)), signer=SIGNER)
+
+
+@pytest.mark.parametrize("value", [True, "3", float("1e300")])
+def test_a_cell_that_is_no_count_is_refused(value):
+    with pytest.raises(BadRequest):
+        read_form(edited(C5=value), unit_key=KEY)
+
+
 def test_opening_and_saving_a_form_does_no_harm():
     assert read_form(edited(), unit_key=KEY) == FORM
 

@@ -148,3 +148,58 @@ def test_a_missing_cell_is_no_zero():
     del table["330102", "primary"]
     with pytest.raises(BadRequest):
         publish(TABLE, "2026-09", table, kept={})
+
+
+def grid(value=20, **changed):
+    table = {(row, column): value for row in AREAS for column in STAGES}
+    for cell, count in changed.items():
+        area, stage = cell.split("_")
+        table[f"33010{area[1:]}" if area != "a10" else "330110", stage] = count
+    return table
+
+
+def shown(table):
+    return publish(TABLE, "2026-09", table, kept={})
+
+
+def test_a_count_of_five_is_shown_and_one_of_four_is_not():
+    assert shown(grid(a2_primary=5)).cells["330102", "primary"] == "5"
+    assert shown(grid(a2_primary=4)).cells["330102", "primary"] == "<5"
+
+
+def test_the_corners_that_hide_least_are_left_out():
+    table = grid(a2_primary=1, a5_junior=10, a2_junior=11, a5_primary=12)
+    cells = shown(table).cells
+    assert {cell for cell, text in cells.items() if text == "x"} == {
+        ("330102", "junior"),
+        ("330105", "primary"),
+        ("330105", "junior"),
+    }
+
+
+def test_a_corner_must_have_room_for_the_whole_interval():
+    nine = shown(grid(9, a2_primary=1))
+    assert list(nine.cells.values()).count("x") == 3
+    eight = shown(grid(8, a2_primary=1))
+    assert eight.withheld == ("330102",)
+
+
+def test_cells_that_are_left_out_already_are_used_again():
+    table = grid(a2_primary=1, a2_junior=20, a5_primary=20)
+    table["330105", "junior"] = 3
+    cells = shown(table).cells
+    assert cells["330105", "junior"] == "<5"
+    first = shown(grid(a2_primary=1, a5_primary=2))
+    assert list(first.cells.values()).count("x") == 4
+
+
+def test_a_table_that_is_not_the_declared_one_is_named_so():
+    with pytest.raises(BadRequest) as refused:
+        shown({})
+    assert refused.value.code == "table_undeclared"
+
+
+@pytest.mark.parametrize(("count", "text"), [(12, "10"), (13, "15"), (10, "10"), (15, "15")])
+def test_counts_are_rounded_to_the_nearest_base(count, text):
+    rounded = Declared("X28.rounded", AREAS, STAGES, rounding=5)
+    assert publish(rounded, "2026-09", grid(count), kept={}).cells["330102", "primary"] == text

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, Denied
-from gateway.release.kanonymity import Hierarchy, anonymise, offending, require_anonymous
+from gateway.release.kanonymity import K_INSIDE, K_OUTSIDE, L_LEAST, Hierarchy, anonymise, offending, require_anonymous
 
 AGES = [str(age) for age in range(6, 18)]
 COUNTIES = ["330102", "330105", "330203", "330205", "340104"]
@@ -103,6 +103,38 @@ def test_a_value_that_the_hierarchy_does_not_declare_is_refused():
     with pytest.raises(BadRequest) as refused:
         anonymise(rows, hierarchies={"age": HIERARCHIES["age"]}, sensitive="need")
     assert refused.value.code == "hierarchy_value"
+
+
+def test_the_least_sizes_are_those_of_the_controls():
+    assert (K_INSIDE, K_OUTSIDE, L_LEAST) == (5, 20, 2)
+
+
+def test_a_class_of_exactly_k_is_published_and_one_fewer_is_not():
+    rows = [{"age": "8", "need": need} for need in ["goods", "tutoring", "goods", "tutoring", "goods"]]
+    ages = {"age": HIERARCHIES["age"]}
+    assert [row["age"] for row in anonymise(rows, hierarchies=ages, sensitive="need")] == ["8"] * 5
+    with pytest.raises(Denied) as denied:
+        anonymise(rows[1:], hierarchies=ages, sensitive="need")
+    assert (denied.value.code, denied.value.facts) == ("k_anonymity", {"size": 4, "k": 5, "diversity": 2})
+
+
+def test_the_attribute_that_gives_the_most_classes_is_made_finer_first():
+    rows = [
+        {"age": age, "sex": sex, "need": need}
+        for age in ("8", "9", "15")
+        for sex in "12"
+        for need in ["goods", "tutoring"] * 2
+    ]
+    published = anonymise(rows, hierarchies={"age": HIERARCHIES["age"], "sex": HIERARCHIES["sex"]}, sensitive="need")
+    assert {(row["age"], row["sex"]) for row in published} == {("8", "*"), ("9", "*"), ("15", "*")}
+
+
+def test_what_cannot_be_finer_joins_the_smallest_class_that_can_keep_it_safe():
+    many = [{"age": "8", "need": need} for need in ["goods", "tutoring"] * 6]
+    some = [{"age": "9", "need": need} for need in ["goods", "tutoring"] * 3]
+    few = [{"age": "10", "need": "goods"}]
+    published = anonymise(many + some + few, hierarchies={"age": HIERARCHIES["age"]}, sensitive="need")
+    assert [row["age"] for row in published] == ["8"] * 12 + ["6-11"] * 7
 
 
 def test_no_rows_give_no_rows():

@@ -28,7 +28,7 @@ def checked(head):
     return head + "10X98765432"[total % 11]
 
 
-@pytest.mark.parametrize("head", [number[:17] for number in CITIZENS])
+@pytest.mark.parametrize("head", [number[:17] for number in CITIZENS] + ["54321419981122987", "65912719871121999"])
 def test_exactly_one_check_character_makes_a_citizen_s_number(head):
     made = [head + end for end in "0123456789X" if is_citizen_number(head + end)]
     assert made == [checked(head)]
@@ -187,6 +187,11 @@ def test_a_card_number_has_sixteen_to_nineteen_digits_a_bank_s_first_and_luhn_s_
         ("99 11010519491231002X 9", ("id_number",)),
         ("911010519491231002X", ("id_number",)),
         ("6222021234567894", ("bank_card",)),
+        ("11010519491231002X99", ("id_number",)),
+        ("9911010519491231002X99", ("id_number",)),
+        ("010105194912310021", ()),
+        ("010105491231002", ()),
+        ("13812341234XX", ("phone",)),
         ("", ()),
     ],
 )

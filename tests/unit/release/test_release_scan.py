@@ -75,3 +75,17 @@ def test_detectors_read_integers_and_the_items_of_a_list_together():
     assert find_in(13812341234) == ("phone",)
     assert find_in(["138", "1234", "1234"]) == ("phone",)
     assert find_in(True) == ()
+
+
+def test_a_known_name_of_two_characters_is_found_and_one_of_one_is_not():
+    assert scan("张三来了", known_names=["张三"]) == (Finding("name", 0, 2),)
+    assert scan("雨来了", known_names=["雨"]) == ()
+
+
+@pytest.mark.parametrize("word", ["托莫西汀", "哌甲酯", "抑郁症", "精神科", "心身科", "孤独症", "舍曲林"])
+def test_illnesses_wards_and_medicines_are_named_a_diagnosis(word):
+    assert scan(f"听说{word}。") == (Finding("diagnosis", 2, 2 + len(word)),)
+
+
+def test_a_sign_that_folds_into_several_keeps_the_places_true():
+    assert scan("㍿13812341234") == (Finding("phone", 1, 12),)
