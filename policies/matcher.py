@@ -38,12 +38,15 @@ class Conjunct:
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A read matcher. parts: policy column -> compiled test of each top-level conjunct, in the matcher's order."""
+    """A read matcher. parts: policy column -> compiled test of each top-level conjunct, in the matcher's order. tops: the
+    conjuncts themselves, with the policy columns that each reads.
+    """
 
     source: str
     conjuncts: tuple[Conjunct, ...]
     code: CodeType
     parts: tuple[tuple[str, CodeType], ...]
+    tops: tuple[tuple[frozenset[str], ast.expr], ...]
 
     def compiled(self, functions: Mapping[str, Callable[[str, str], bool]]) -> Callable[[Any, Any], bool]:
         """The matcher as a function of (request, row), two objects with the columns as attributes."""
@@ -56,6 +59,26 @@ class Matcher:
         """Each conjunct as a function of (request, row), with the policy column that it reads."""
         names = {"__builtins__": {}, **functions}
         return tuple((column, eval(code, names)) for column, code in self.parts)  # noqa: S307 - built from the checked tree
+
+    def compiled_part(
+        self, functions: Mapping[str, Callable[[str, str], bool]], wanted: Callable[[str], bool]
+    ) -> Callable[[Any, Any], bool]:
+        """The conjuncts of which every policy column is wanted, as one function of (request, row).
+
+        For predicates of which each column satisfies exactly one, the parts together are the matcher, if no conjunct reads columns
+        of two parts: `ValueError` where one does.
+        """
+        chosen = []
+        for columns, top in self.tops:
+            held = {wanted(column) for column in columns}
+            if len(held) != 1:
+                raise ValueError("a conjunct reads columns of two parts")
+            if held == {True}:
+                chosen.append(top)
+        tree = ast.BoolOp(op=ast.And(), values=chosen) if len(chosen) > 1 else (chosen or [ast.Constant(True)])[0]
+        names = {"__builtins__": {}, **functions}
+        made: Callable[[Any, Any], bool] = eval(_code(tree), names)  # noqa: S307 - built from the checked tree
+        return made
 
 
 def read(source: str, *, request: frozenset[str], policy: frozenset[str]) -> Matcher:
@@ -75,6 +98,7 @@ def read(source: str, *, request: frozenset[str], policy: frozenset[str]) -> Mat
         conjuncts=tuple(conjunct for top in tops if (conjunct := _conjunct(top))),
         code=_code(tree),
         parts=tuple((_column(top), _code(top)) for top in tops),
+        tops=tuple((frozenset(_columns(top)), top) for top in tops),
     )
 
 
@@ -135,8 +159,12 @@ def _side(node: ast.Attribute) -> str:
 
 def _column(node: ast.expr) -> str:
     """The policy column that a conjunct reads (the first one, if it reads several)."""
-    names = [each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute) and _side(each) == "p"]
+    names = _columns(node)
     return names[0] if names else ""
+
+
+def _columns(node: ast.expr) -> list[str]:
+    return [each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute) and _side(each) == "p"]
 
 
 def _code(node: ast.expr) -> CodeType:

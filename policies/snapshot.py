@@ -10,10 +10,12 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from policies import regions
 from policies.ancestry import Ancestry, ancestries
+from policies.bulk import Bulk
 from policies.catalogue import Catalogue
 from policies.index import Index, Walk
 from policies.matcher import Matcher
@@ -129,14 +131,11 @@ class Snapshot:
 
     def decide_compiled(self, request: Request) -> bool:
         """The same decision by the compiled matcher: for replay and diff only."""
-        allowed = False
-        for number in self.walk(request).candidates(request.fld):
-            rule = self.rules[number]
-            if self.matches(request, rule):
-                if rule.eft == "deny":
-                    return False
-                allowed = True
-        return allowed
+        return self._bulk.decide(request)
+
+    @cached_property
+    def _bulk(self) -> Bulk:
+        return Bulk(self.rules, self.matcher, self.functions)
 
     def _enforce(self, request: Request, candidates: tuple[int, ...]) -> tuple[bool, Sequence[str]]:
         # One row that cannot match keeps Casbin on its "rules exist, none matched" path, never on the empty-policy one.
