@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import get_context
 from random import Random
 
 import pytest
@@ -146,48 +145,44 @@ def test_a_file_that_is_no_spool_refuses_to_start(tmp_path):
 
 # --- kill -9 -----------------------------------------------------------------------------------------------------------------
 
-EDGE = """
-import asyncio, json, sys, urllib.error, urllib.request
-from pathlib import Path
-from adapters.edge.log import EdgeLog
-from adapters.edge.port import Sent
-from adapters.edge.sender import Sender
-from adapters.edge.spool import Spool
-from gateway.errors import Denied, GatewayFault
 
-url, home, first, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+class Away:
+    """The gateway over HTTP: 409 is a repeat, no answer is none."""
 
-class Gateway:
+    def __init__(self, url):
+        self.url = url
+
     def ask(self, key):
-        request = urllib.request.Request(url, method="POST", headers={"Idempotency-Key": key})
+        request = urllib.request.Request(self.url, method="POST", headers={"Idempotency-Key": key})
         try:
             return urllib.request.urlopen(request, timeout=10).status
         except urllib.error.HTTPError as error:
             return error.code
         except OSError:
             raise GatewayFault("gateway_unreachable") from None
+
     async def send(self, sending):
         if await asyncio.to_thread(self.ask, sending.key) == 409:
             raise Denied("idempotency_conflict")
         return Sent("d", "log 1 2", {})
 
-class Source:
-    def is_about_children(self, exchange): return False
 
-async def main():
-    sender = Sender(Gateway(), Source(), None, region="330106", token=b"t", log=EdgeLog(home / "edge.jsonl"),
-                    spool=Spool(home / "spool.sqlite"))
-    print("ready", flush=True)
-    while await sender.catch_up(): pass
-    for number in range(first, first + count):
-        body = {"exchange": "X16", "purpose": "P05", "door": "normal", "recipient": "11330106MB00000011/civil_affairs",
-                "key": f"key-{number:06d}", "records": [{"values": {"org_name": "x"}}]}
-        print("offer", number, flush=True)
-        await sender.send(json.dumps(body).encode(), "t")
-        print("done", number, flush=True)
+def edge(url, home, first, count):
+    """The process that is killed: the edge's own sender and spool. What the department did stands in a file of its own."""
 
-asyncio.run(main())
-"""
+    async def work():
+        log, spool = EdgeLog(home / "edge.jsonl"), Spool(home / "spool.sqlite")
+        made = Sender(Away(url), Source(), None, region="330106", token=b"t", log=log, spool=spool)
+        said.write("ready\n")
+        while await made.catch_up():
+            pass
+        for number in range(first, first + count):
+            said.write(f"offer {number}\n")
+            await made.send(request(f"key-{number:06d}"), "t")
+            said.write(f"done {number}\n")
+
+    with (home / "said").open("a", buffering=1) as said:
+        asyncio.run(work())
 
 
 class Counter(BaseHTTPRequestHandler):
@@ -213,7 +208,7 @@ class Counter(BaseHTTPRequestHandler):
 def counter():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Counter)
     server.delivered, server.tries, server.lock, server.random = {}, 0, threading.Lock(), Random(7)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     yield server
     server.shutdown()
@@ -222,22 +217,28 @@ def counter():
 
 def killed(counter, home, times):
     """Kill the edge at a random moment, `times` times; then let it finish. Numbers that the department offered, in the spool or done."""
-    script = home / "edge_under_test.py"
-    script.write_text(EDGE, "utf-8")
-    random, first = Random(11), 0
-    command = [sys.executable, str(script), f"http://127.0.0.1:{counter.server_port}", str(home)]
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    context, random, first = get_context("forkserver"), Random(11), 0
+    # What takes long to import is imported once.
+    context.set_forkserver_preload(["pytest", "adapters.edge.sender"])
+    url, said = f"http://127.0.0.1:{counter.server_port}", home / "said"
     for _ in range(times):
-        process = subprocess.Popen([*command, str(first), "100000"], stdout=subprocess.PIPE, env=environment, text=True)
-        assert process.stdout.readline() == "ready\n"
+        said.write_text("")
+        process = context.Process(target=edge, args=(url, home, first, 100_000))
+        process.start()
+        while not said.stat().st_size:
+            assert process.is_alive()
+            process.join(0.001)
         time.sleep(random.uniform(0.02, 0.25))
-        process.send_signal(signal.SIGKILL)
-        said = process.stdout.read().split("\n")
-        process.wait()
-        offered = [int(line.split()[1]) for line in said if line.startswith("offer ") and line[6:].isdigit()]
+        process.kill()
+        process.join()
+        lines = said.read_text().split("\n")
+        offered = [int(line.split()[1]) for line in lines if line.startswith("offer ") and line[6:].isdigit()]
         first = max(offered, default=first - 1) + 1
-    done = subprocess.run([*command, str(first), "1"], env=environment, capture_output=True, text=True, check=True)
-    assert f"done {first}" in done.stdout
+    last = context.Process(target=edge, args=(url, home, first, 1))
+    last.start()
+    last.join()
+    assert last.exitcode == 0
+    assert f"done {first}\n" in said.read_text()
     return first
 
 
