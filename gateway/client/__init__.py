@@ -9,6 +9,7 @@ from gateway.client.configuration import Configuration, OfficerKey, load
 from gateway.client.core import outbound
 from gateway.client.errors import AnswerRejected, GatewayRefused, GatewayUnreachable, SdkError
 from gateway.client.opening import Record
+from gateway.client.prose import ProseWarning
 from gateway.client.receipts import KeptReceipt, LogProof, ProvedEntry, check_receipt, prove
 from gateway.client.receiving import Received
 from gateway.client.sending import NothingPermitted, Outbound, Sent
@@ -26,6 +27,7 @@ __all__ = [
     "NothingPermitted",
     "OfficerKey",
     "Outbound",
+    "ProseWarning",
     "ProvedEntry",
     "Received",
     "Record",

@@ -1,6 +1,6 @@
 """`send`: ask how (send permit), reduce, seal, sign, hand in.
 
-Rules kept here: nothing is sealed that the permit does not grant; what a rule denies for one child is left out of the envelope
+Rules kept here: nothing is sealed that the permit does not grant, and the sender is warned of prose first; what a rule denies for one child is left out of the envelope
 and told; handing in carries an `Idempotency-Key`, so repeating it delivers once.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.client.errors import AnswerRejected
 from gateway.client.naming import Subject, subjects_on_wire
+from gateway.client.prose import warn_of_prose
 from gateway.client.receipts import KeptReceipt, kept_receipt
 from gateway.client.session import Session, Step
 from gateway.domain.clock import SHANGHAI, Clock
@@ -103,6 +104,7 @@ def send(
         withheld[number] = {name: kept_back[name] for name in record.values if name in kept_back} | dict(
             reduced.withheld
         )
+        warn_of_prose(definition, number, record.values, reduced.sealable, medical=medical)
         info = SealInfo(
             request=permitted.permit,
             line=number,

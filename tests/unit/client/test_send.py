@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any
 
 import pytest
 
 from gateway.client.core import Core, outbound
 from gateway.client.errors import AnswerRejected, GatewayUnreachable
+from gateway.client.prose import ProseWarning
 from gateway.client.sending import NothingPermitted
 from gateway.client.session import Lost
 from gateway.domain.orders import PlainValue, SealedValue, SealInfo
@@ -182,3 +184,56 @@ def test_a_delivery_without_a_receipt_is_not_believed(sender: Desk) -> None:
     sender.gateway.answer["/v1/deliveries"] = lambda _: incoming({"delivery": "dl-1"})
     with pytest.raises(AnswerRejected, match="receipt_missing"):
         send(sender)
+
+
+# --- prose -------------------------------------------------------------------------------------------------------------------
+
+PROSE = "与张小雨谈话，她的电话13812341234，医生说是抑郁症。"
+PROSE_GRANTS = {"lines": {"1": {"grants": {"actions_taken": "clear+sealed"}, "withheld": {}}}}
+
+
+def send_prose(desk: Desk, text: str, **changes: Any) -> Any:
+    desk.gateway.answer["/v1/send-permits"] = lambda _: incoming(permit(**PROSE_GRANTS))
+    record = outbound({"actions_taken": text, "child_name": "张小雨"}, pseudonym="edo1qqq", region="330106")
+    parts: dict[str, Any] = {"recipient": BUREAU, "records": [record], "case": None, "reason": None}
+    parts |= {"door": Door.NORMAL, "medical": False, "idempotency_key": None}
+    return desk.run(desk.core.send("X20", "P01", **{**parts, **changes}))
+
+
+def warned(desk: Desk, text: str, **changes: Any) -> list[ProseWarning]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        send_prose(desk, text, **changes)
+    return [one.message for one in caught if isinstance(one.message, ProseWarning)]
+
+
+def test_a_sender_is_warned_of_what_does_not_belong_in_prose_and_it_goes_all_the_same(sender: Desk) -> None:
+    found = warned(sender, PROSE)
+    assert [(one.line, one.field, one.finding.kind) for one in found] == [
+        (1, "actions_taken", "name"),
+        (1, "actions_taken", "phone"),
+        (1, "actions_taken", "diagnosis"),
+    ]
+    assert [PROSE[one.finding.start : one.finding.end] for one in found] == ["张小雨", "13812341234", "抑郁症"]
+    assert set(handed_in(sender).lines[0].values) == {"actions_taken"}
+
+
+def test_a_warning_never_shows_the_text(sender: Desk) -> None:
+    for one in warned(sender, PROSE):
+        assert not any(piece in str(one) for piece in ("1381", "张", "抑郁"))
+
+
+def test_a_medical_institution_s_prose_may_speak_of_illness(sender: Desk) -> None:
+    assert {one.finding.kind for one in warned(sender, PROSE, medical=True)} == {"name", "phone"}
+
+
+def test_prose_in_which_nothing_was_found_raises_no_warning(sender: Desk) -> None:
+    assert warned(sender, "与孩子谈话，情绪平稳。") == []
+
+
+def test_a_sender_who_makes_the_warning_an_error_sends_nothing(sender: Desk) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", category=ProseWarning)
+        with pytest.raises(ProseWarning):
+            send_prose(sender, PROSE)
+    assert not any(one.path == "/v1/deliveries" for one in sender.gateway.seen)
