@@ -5,6 +5,8 @@ Rules kept here: a bounded answer, no redirect followed; whatever goes wrong on 
 
 from __future__ import annotations
 
+import ssl
+
 import httpx2
 
 LONGEST_ANSWER = 64 * 1024
@@ -15,7 +17,9 @@ class HttpWitnessWeb:
     """A `WitnessWeb` (see `gateway/audit/cosigning.py`). transport: another one than the network's, for tests."""
 
     def __init__(self, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        self._http = httpx2.AsyncClient(timeout=_SECONDS, transport=transport, trust_env=False)
+        # The machine's own store of authorities, to which a site adds its own; and no proxy that the environment names.
+        trust = ssl.create_default_context()
+        self._http = httpx2.AsyncClient(timeout=_SECONDS, transport=transport, trust_env=False, verify=trust)
 
     async def close(self) -> None:
         """Give the connections back."""
