@@ -1,8 +1,12 @@
 """The conformance kit passes on every department's adapter, and fails on each broken one for the right named reason."""
 
 import asyncio
+import contextlib
+import csv
 import dataclasses
 import json
+import os
+import tomllib
 from datetime import date
 from urllib.parse import urlsplit
 
@@ -23,6 +27,7 @@ from adapters.sandbox import (
     soap_system,
     vendor_system,
 )
+from adapters.sandbox.population import build
 from gateway.cli import app
 from gateway.errors import BadRequest, ProviderFault
 from keys.signing import SigningKey
@@ -35,12 +40,13 @@ CHILDREN = 250
 
 
 def folder(home, party, source):
-    """An edge's folder as `runxin` makes it."""
+    """An edge's folder as `runxin` makes it. Where the register is a folder of forms, the mapping is the form's."""
+    shipped = "form_mapping.toml" if source["kind"] == "drop" else "mapping.toml"
     plan = set_up.Plan(
         party=party,
         region="330106",
         port=1,
-        mapping=ROOT / "adapters" / str(party.department) / "mapping.toml",
+        mapping=ROOT / "adapters" / str(party.department) / shipped,
         exchanges=exchange_file.dump(load().exchanges.values()),
         gateway_url="http://127.0.0.1:1",
         issuer="http://127.0.0.1:1",
@@ -53,6 +59,34 @@ def folder(home, party, source):
         text = config.read_text("utf-8")
         config.write_text(text.replace(f'port = "{source["port"]}"', f"port = {source['port']}"), "utf-8")
     return config
+
+
+CLASSES = {"11": "孤儿", "12": "事实无人抚养儿童", "20": "困境儿童", "31": "农村留守儿童", "32": "流动儿童"}
+
+
+def forms(home):
+    """The registration form of 民政, filled in for every child in GB18030 and dropped into a folder some time ago."""
+    form = ROOT / "adapters/civil_affairs/form.toml"
+    (home / "drop").mkdir(parents=True)
+    path = home / "drop" / "20261101.csv"
+    headings = tomllib.loads(form.read_text("utf-8"))["headings"]
+    with path.open("w", encoding="gb18030", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*headings, "姓名", "监护人电话"])
+        for child in (c for c in build(CHILDREN).children if c.known_to_civil_affairs):
+            values = {
+                "dabh": child.civil_key,
+                "qh": child.region,
+                "csrq": child.born.isoformat(),
+                "sfzh": child.identifier or "",
+                "lsbh": child.issued or "",
+                "zt": "是" if child.in_programme else "否",
+                "lb": CLASSES.get(child.status_class, ""),
+                "gxrq": child.updated.isoformat(),
+            }
+            writer.writerow([*(values[c] for c in headings.values()), child.name, child.guardians[0].phone])
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    return {"kind": "drop", "folder": str(home / "drop"), "template": str(form)}
 
 
 def started(kind, home):
@@ -73,6 +107,8 @@ def started(kind, home):
             running = soap_system.start(home, token="t", count=CHILDREN)
             wsdl = str(ROOT / "adapters/health/referral.wsdl")
             return running, HEALTH, {"kind": "soap", "address": running.address, "token": secret, "wsdl": wsdl}
+        case "drop":
+            return contextlib.nullcontext(), CIVIL_AFFAIRS, forms(home)
         case "vendor":
             running = vendor_system.start(home, token="t", count=CHILDREN)
             return running, LEAGUE, {"kind": "vendor", "base": running.address, "token": secret}
@@ -90,7 +126,7 @@ def started(kind, home):
             return running, FEDERATION, source
 
 
-@pytest.mark.parametrize("kind", ["sql", "rest", "fhir", "soap", "vendor", "sftp"])
+@pytest.mark.parametrize("kind", ["sql", "drop", "rest", "fhir", "soap", "vendor", "sftp"])
 async def test_the_kit_passes_on_every_department(kind, tmp_path):
     running, party, source = started(kind, tmp_path / "system")
     with running:
