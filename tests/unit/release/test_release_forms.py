@@ -86,6 +86,8 @@ SHOWN = [
     ("region", "generalise:region.county", "330106109203", "330106"),
     ("region", "generalise:region.city", "330106109203", "3301"),
     ("region", "generalise:region.province", "660106109203", "66"),
+    ("region", "generalise:region.county", "330106", "330106"),
+    ("period", "clear", "2026-09-01/2026-09-01", "2026-09-01/2026-09-01"),
     ("name", "clear+sealed", "阿依古丽·买买提", "阿依古丽·买买提"),
     ("name", "clear+sealed", "Anna O'Neil", "Anna O'Neil"),
     ("name", "mask:name.surname", "张晓明", "张*"),
@@ -214,6 +216,95 @@ NOWHERE = [
 @pytest.mark.parametrize(("kind", "text", "value"), NOWHERE)
 def test_a_value_that_has_no_place_in_its_form(kind, text, value):
     assert applied(kind, text, value) is NONE
+    together = form(kind, text).apply_all
+    for values in ([value], [value, *usual(kind, text)], [*usual(kind, text), value]) if together else ():
+        try:
+            assert together(values) is None
+        except (TypeError, AttributeError):
+            continue
+
+
+def usual(kind, text):
+    """A value that this form takes."""
+    return [value for one, ordered, value, _ in SHOWN if (one, ordered) == (kind, text)][:1]
+
+
+USUAL = [
+    ("name", "mask:name.surname", {"张晓明": "张*", "李四": "李*", "王" * 50: "王*", "尼玛次仁": "尼*"}),
+    ("phone", "mask:phone.middle4", {"13812341234": "138****1234", "19900000000": "199****0000"}),
+    (
+        "id_number",
+        "mask:id.last4",
+        {"11010519491231002X": "*" * 14 + "002X"},
+    ),
+    ("address", "generalise:address.township", {"宁乡市玉潭街道新康路3号": "宁乡市玉潭街道", "云溪镇清风村": "云溪镇"}),
+    ("region", "generalise:region.county", {"330106109203": "330106", "660101": "660101"}),
+    ("date", "generalise:date.month", {"2024-02-28": "2024-02", "1999-12-31": "1999-12"}),
+    ("date", "clear", {"2024-02-29": "2024-02-29"}),
+    ("code:sex", "clear", {"1": "1", "2": "2"}),
+    ("yes_no", "answer_only", {"Y": "Y", "N": "N"}),
+    ("integer", "clear", {0: 0, 999_999_999: 999_999_999, 7: 7}),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "shown"), USUAL)
+def test_usual_values_are_brought_into_their_form_together(kind, text, shown):
+    assert list(form(kind, text).apply_all([*shown])) == [*shown.values()]
+
+
+ODD = [
+    ("name", "mask:name.surname", "欧阳晓明"),
+    ("name", "mask:name.surname", "阿依古丽·买买提"),
+    ("phone", "mask:phone.middle4", "0591-87654321"),
+    ("phone", "mask:phone.middle4", "059187654321"),
+    ("phone", "mask:phone.middle4", "86 13812341234"),
+    ("id_number", "mask:id.last4", "ea1234567"),
+    ("address", "generalise:address.township", "宁乡市 玉潭街道"),
+    ("date", "generalise:date.month", "2024-02-29"),
+    ("yes_no", "answer_only", True),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "value"), ODD)
+def test_one_odd_value_among_usual_ones_has_all_looked_at_one_by_one(kind, text, value):
+    usual_ones = next([*shown] for one, ordered, shown in USUAL if (one, ordered) == (kind, text))
+    assert form(kind, text).apply_all([*usual_ones, value]) is None
+    assert applied(kind, text, value) is not NONE
+
+
+@pytest.mark.parametrize(
+    ("sign", "kind"),
+    [(sign, "kindergarten") for sign in ("幼儿园", "托儿所")]
+    + [(sign, "special") for sign in ("特殊教育学校", "特教学校", "培智学校", "启智学校", "聋哑学校", "盲校", "聋校")]
+    + [(sign, "vocational") for sign in ("中等职业学校", "职业技术学校", "职业高中", "职业中学", "职业中专")]
+    + [(sign, "vocational") for sign in ("职业高级中学", "技工学校", "中专", "中等专业学校")]
+    + [(sign, "nine_year") for sign in ("九年一贯制学校", "九年制学校")]
+    + [("初级中学", "junior"), ("初中", "junior"), ("高级中学", "senior"), ("高中", "senior"), ("中学", "secondary")]
+    + [("小学", "primary"), ("小学校", "primary"), ("完小", "primary")],
+)
+def test_a_school_s_type_is_told_by_the_end_of_its_name(sign, kind):
+    assert applied("school", "generalise:school.type", "云溪" + sign) == kind
+    assert applied("school", "generalise:school.type", sign + "云") is NONE
+    assert applied("school", "generalise:school.type", "云溪" + sign[:-1]) in (NONE, "primary")
+
+
+@pytest.mark.parametrize("phone", ["96123", "961234", "12355", "120", "400-123-4567", "010-1234567", "0591-12345678"])
+def test_public_and_fixed_lines_are_telephone_numbers(phone):
+    assert applied("phone", "clear+sealed", phone) == phone
+    assert form("phone", "clear+sealed").recognises(phone)
+
+
+@pytest.mark.parametrize("phone", ["961234567", "9612", "123456", "0591-123456", "400-1234567", "591-12345678"])
+def test_other_digits_are_not_recognised_as_a_telephone_number(phone):
+    assert not form("phone", "clear+sealed").recognises(phone)
+
+
+def test_what_is_no_text_is_recognised_nowhere():
+    for kind, text, *_ in SHOWN:
+        if kind != "integer" or text != "clear":
+            assert form(kind, text).recognises(7) is False
+        if not kind.startswith("codes") or "class" in text:
+            assert form(kind, text).recognises(["x"]) is False
 
 
 FOREIGN = [
