@@ -8,9 +8,9 @@ Rules kept here: the answer is that of `audit/reading.page` for the same questio
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 
-from gateway.audit.reading import Question, Shown, page
+from gateway.audit.reading import Question, Shown, page, shown
 from gateway.store import audit as store
 from gateway.store.console import matching_hours
 from gateway.store.database import Reading
@@ -31,12 +31,34 @@ async def find(reading: Reading, question: Question) -> list[Shown]:
         rows = await store.get_entries(reading, question.after, question.after + 1)
         last = min(last, int(rows[0].entry_id[:14], 16) // HOUR_US) if rows else last
     limit = max(1, min(question.limit, _LONGEST))
+    head = await store.get_head(reading)
+    size = head.size if head else 0
     found: list[Shown] = []
-    for hour in await matching_hours(reading, question.pattern, first, last):
-        begins, ends = hour * HOUR_US, (hour + 1) * HOUR_US
+    for begins, ends in _stretches(await matching_hours(reading, question.pattern, first, last)):
         until = ends if question.until_us is None else min(ends, question.until_us)
-        asked = replace(question, from_us=max(begins, question.from_us), until_us=until, limit=limit - len(found))
-        found += await page(reading, asked)
+        start = await store.first_at(reading, max(begins, question.from_us), size)
+        end = await store.first_at(reading, until, size)
+        rows = await store.page(
+            reading,
+            pattern=question.pattern,
+            start=start,
+            end=end if question.after is None else min(end, question.after),
+            limit=limit - len(found),
+            newest_first=True,
+        )
+        found += [shown(row) for row in rows]
         if len(found) >= limit:
             break
     return found
+
+
+def _stretches(hours: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Hours that follow each other as one stretch of time (microseconds, half-open), the newest first."""
+    newest = oldest = None
+    for hour in hours:
+        if oldest is not None and newest is not None and hour != oldest - 1:
+            yield oldest * HOUR_US, (newest + 1) * HOUR_US
+            newest = None
+        newest, oldest = hour if newest is None else newest, hour
+    if oldest is not None and newest is not None:
+        yield oldest * HOUR_US, (newest + 1) * HOUR_US
