@@ -107,6 +107,14 @@ class Evaluator(SimpleEval):  # type: ignore[misc]  # pycasbin carries no types
     def _eval_constant(self, node: Any) -> Any:
         return node.value
 
+    def _eval_compare(self, node: Any) -> Any:
+        # One comparison at a time stands in a matcher (`matcher.read`), so there is no chain to follow.
+        return self.operators[type(node.ops[0])](self._eval(node.left), self._eval(node.comparators[0]))
+
+    def _eval_call(self, node: Any) -> Any:
+        one, other = node.args
+        return self.functions[node.func.id](self._eval(one), self._eval(other))
+
 
 class _Rows:
     """The policy of one call: the candidate rows under the model's column names."""

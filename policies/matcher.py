@@ -116,6 +116,8 @@ def _require_allowed(tree: ast.expr, request: frozenset[str], policy: frozenset[
                     raise MatcherError("the matcher calls an unknown function")
             case ast.Call():
                 raise MatcherError("the matcher calls a function on something else than two columns")
+            case ast.Compare(ops=[_, _, *_]):
+                raise MatcherError("the matcher chains comparisons")
             case ast.Name(id=name):
                 if name not in FUNCTIONS | {"r", "p"}:
                     raise MatcherError("the matcher names something unknown")

@@ -12,10 +12,12 @@ without its peer or its bar.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import resource
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +26,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "policies"))
 
 import cedarpy
+import policy_house
 import policy_worlds as worlds
 
+from gateway.app import POLICY_SECONDS
+from gateway.flows import policy_changes
 from policies import diff, replay
 from policies.book import build
 from policies.rows import BEGINNING, END, Rule
@@ -317,9 +322,33 @@ def diffs() -> list[Row]:
     return rows
 
 
+def following() -> list[Row]:
+    """From an activation in one worker to the decision by it in another, at the longest wait between two looks."""
+
+    async def follow(folder: Path) -> list[float]:
+        spent = []
+        async with policy_house.rooms(folder) as house:
+            await house.enrol("wu", "education")
+            await house.enrol("he", "health")
+            second = await house.another_worker()
+            for number in range(10):
+                edit = policy_house.opening(house.book.snapshot, "X02.ca.new", reason=f"第{number}次")
+                await house.activated(edit, "wu", "he")
+                start = time.perf_counter()
+                assert await policy_changes.catch_up(second)
+                spent.append(time.perf_counter() - start)
+                assert second.book.version == house.book.version
+        return spent
+
+    with tempfile.TemporaryDirectory() as folder:
+        spent = asyncio.run(follow(Path(folder)))
+    worst = POLICY_SECONDS + max(spent)
+    return [row("another worker decides by an activated version, worst of 10", worst, "s", bar=2)]
+
+
 def measure() -> list[Row]:
     """Every figure of this room."""
-    return decisions() + records() + replays() + diffs()
+    return decisions() + records() + replays() + diffs() + following()
 
 
 def main() -> None:

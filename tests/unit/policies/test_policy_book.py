@@ -134,6 +134,8 @@ def test_an_empty_policy_does_not_start():
         "r.act == p.act && regexMatch(r.sub, p.sub)",
         'r.act == p.act && r.act == "query"',
         "r.act == p.colour",
+        "r.act == p.act == p.dom",
+        "g(r.sub, p.sub, r.dom)",
         "keyMatch(r.sub, p.sub)",
         "r.sub.__class__ == p.sub",
         "(lambda: r.sub)() == p.sub",
