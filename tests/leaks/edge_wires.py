@@ -64,6 +64,11 @@ def spoke(demo: Path) -> tuple[set[str], int, int]:
     return {call.client.removesuffix("-edge") for call in recorded}, released, handed
 
 
+def held_back(demo: Path) -> dict[str, int]:
+    """Body -> how many columns its edge says that it got unasked and dropped."""
+    return {name: sum(c.said.get("surplus", 0) for c in calls(demo / "capture" / f"edge-{name}")) for name in EDGES}
+
+
 def _answered(name: str, call: Call) -> Iterator[str]:
     """Surplus in what an edge answers to an order."""
     where = f"{name} {call.path}"

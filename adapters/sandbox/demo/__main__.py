@@ -37,13 +37,18 @@ def main() -> int:
         default="five",
         help="two leaves out health, 12355, 12338 (steps i to o)",
     )
+    parser.add_argument(
+        "--embedded",
+        action="store_true",
+        help="adapters inside the gateway, no edges: what may not be seen there is refused",
+    )
     given = parser.parse_args()
     teller = Teller(os.environ.get("RUNXIN_DEMO_LANGUAGE", "zh"))
     teller.title()
     started = time.monotonic()
     edges = FIVE if given.departments == "five" else TWO
-    with build_stage(given.folder.resolve(), given.children, teller.progress, edges) as stage:
-        set_up(stage, teller)
+    with build_stage(given.folder.resolve(), given.children, teller.progress, edges, embedded=given.embedded) as stage:
+        set_up(stage, teller, accounts=not given.once)
         story = Story(stage, teller)
         tell(story)
         story.save()
@@ -54,23 +59,24 @@ def main() -> int:
             f"{len(story.rows)} events, {time.monotonic() - started:.0f} s, {given.folder}/summary.json"
         )
         teller.addresses(addresses(stage))
-        teller.accounts(str(stage.console["address"]), stage.console["accounts"])
         if given.once:
             return 0 if story.good else 1
+        teller.accounts(str(stage.console["address"]), stage.console["accounts"])
         teller.say("stay")
         until_told()
         return 0 if story.good else 1
 
 
-def set_up(stage: Stage, teller: Teller) -> None:
-    """Systems, gateway, people, grants, edges."""
+def set_up(stage: Stage, teller: Teller, *, accounts: bool = False) -> None:
+    """Systems, gateway, people, grants, edges. accounts: see `start_gateway`."""
     with ThreadPoolExecutor() as beside:
         teller.progress("systems", 0, 1)
-        systems = beside.submit(start_systems, stage)
+        systems = beside.submit(start_systems, stage) if not stage.embedded else None
         teller.progress("gateway", 0, 1)
-        start_gateway(stage)
+        start_gateway(stage, accounts=accounts)
         teller.progress("gateway", 1, 1)
-        systems.result()
+        if systems is not None:
+            systems.result()
         teller.progress("systems", 1, 1)
     exchanges = stage.folder / "exchanges.json"
     log = str(stage.public["log"])
@@ -96,10 +102,9 @@ def addresses(stage: Stage) -> list[tuple[str, str]]:
     for name in stage.site.edges:
         department = str(stage.site[name].party.department)
         spoken = department.replace("_", " ")
-        rows += [
-            (f"{spoken}: system", stage.addresses[department]),
-            (f"{spoken}: edge", stage.addresses[f"{name}_edge"]),
-        ]
+        rows.append((f"{spoken}: system", stage.addresses[department]))
+        if not stage.embedded:
+            rows.append((f"{spoken}: edge", stage.addresses[f"{name}_edge"]))
     return rows
 
 

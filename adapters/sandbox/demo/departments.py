@@ -1,6 +1,7 @@
 """The five departments of the demo as their edges meet them: the simulated system, the way to reach it, whom it knows and as what.
 
-Rules kept here: everything listens on loopback and lies in the demo's folder; secrets stand in files of mode 0600.
+Rules kept here: everything listens on loopback and lies in the demo's folder; secrets stand in files of mode 0600; the systems over
+HTTP answer with every column that they have, as talkative vendors do, so that what stays behind stays behind at the edge.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import httpx2
 
 from adapters.sandbox import circles, civil_affairs_system, education_system, fhir_system, sftp_system, vendor_system
 from adapters.sandbox.population import Child
@@ -40,18 +43,21 @@ def _civil_affairs(folder: Path, children: int) -> tuple[Running, Reach]:
 
 
 def _education(folder: Path, children: int) -> tuple[Running, Reach]:
-    schools = education_system.start(folder, app_key=APP_KEY, app_secret=SECRET, count=children)
+    knobs = education_system.Knobs(surplus=True)
+    schools = education_system.start(folder, app_key=APP_KEY, app_secret=SECRET, count=children, knobs=knobs)
     secret = str((folder / "app-secret").resolve())
     return schools, {"kind": "rest", "base": schools.address, "app_key": APP_KEY, "app_secret": secret}
 
 
 def _health(folder: Path, children: int) -> tuple[Running, Reach]:
     hospital = fhir_system.start(folder, token=SECRET, count=children)
+    _make_talkative(hospital.address.removesuffix("/fhir"))
     return hospital, {"kind": "fhir", "base": hospital.address, "token": str(folder / "secret")}
 
 
 def _youth_league(folder: Path, children: int) -> tuple[Running, Reach]:
     hotline = vendor_system.start(folder, token=SECRET, count=children)
+    _make_talkative(hotline.address)
     secret = folder / "webhook-secret"
     secret.touch(mode=0o600)
     secret.write_text(WEBHOOK_SECRET, "ascii")
@@ -74,6 +80,10 @@ def _womens_federation(folder: Path, children: int) -> tuple[Running, Reach]:
         "key": str(folder / "client_key"),
         "template": str(Path(__file__).parents[2] / "womens_federation" / "template.toml"),
     }
+
+
+def _make_talkative(address: str) -> None:
+    httpx2.post(f"{address}/knobs", json={"surplus": True}, timeout=60, trust_env=False).raise_for_status()
 
 
 DEPARTMENTS = {

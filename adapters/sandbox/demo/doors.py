@@ -15,11 +15,10 @@ from gateway.domain.vocabulary import Door
 def step_f(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
     """X05 through the emergency door: granted, notice owed, review task opened."""
     school, civil = desks["sc"], desks["ca"]
-    story.event(
+    story.sending(
         "f",
         "X05, emergency door",
         "X05",
-        "sc",
         "sc",
         "accepted",
         lambda: sent(
@@ -33,14 +32,14 @@ def step_f(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         ),
         role="teen",
     )
-    story.event("f", "X05, recipient", "X05", "ca", "sc", "acknowledged", lambda: final_state(school, "X05"))
+    story.arrival("f", "X05, recipient", "X05", "ca", "sc", "acknowledged", lambda: final_state(school, "X05"))
 
     def review() -> Outcome:
         with school.client() as client:
             open_tasks = [task for task in client.reviews() if task["kind"] == "emergency"]
         return ("review opened" if len(open_tasks) == 1 else "none"), None, ()
 
-    story.event("f", "review task", "X05", "sc", "sc", "review opened", review)
+    story.arrival("f", "review task", "X05", "sc", "sc", "review opened", review)
 
 
 def step_g(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
@@ -63,17 +62,16 @@ def step_g(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         "reporter_org": school.party.organisation,
         "actions_taken": "已转移至安全场所，已联系民政值班人员。",
     }
-    story.event(
+    story.sending(
         "g",
         "X20, protective door",
         "X20",
-        "sc",
         "sc",
         "accepted",
         lambda: sent(school, "X20", "P07", civil, [(child, report)], door=Door.PROTECTIVE, reason="violence"),
         role="other",
     )
-    story.event("g", "X20, recipient", "X20", "ca", "sc", "acknowledged", lambda: final_state(school, "X20"))
+    story.arrival("g", "X20, recipient", "X20", "ca", "sc", "acknowledged", lambda: final_state(school, "X20"))
     after = guardians_page()
     story.event(
         "g",

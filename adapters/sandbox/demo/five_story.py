@@ -33,7 +33,7 @@ from gateway.client.configuration import load
 from gateway.client.core import outbound
 from gateway.client.sync import RunxinClient
 from gateway.domain.orders import FieldValue
-from gateway.domain.vocabulary import AgeBand
+from gateway.domain.vocabulary import AgeBand, Door
 
 _RELATION = {"51": "51", "52": "52", "61": "61", "62": "62"}
 
@@ -68,7 +68,13 @@ def consented(story: Story, desk: Desk, child: Child, exchange: str, purpose: st
 def by_edge(
     story: Story, name: str, exchange: str, purpose: str, to: Desk, child: Child, door: str = "normal"
 ) -> Callable[[], Outcome]:
-    """A sending that the department's own system asks of its edge; the edge reads the values from the system itself."""
+    """A sending that the department's own system asks of its edge; the edge reads the values from the system itself. Without an edge
+    the system would send by itself, and hears before it has any value to hand in whether it may.
+    """
+    if story.stage.embedded:
+        reason = "violence" if door == "protective" else None
+        desk = story.desk(name, *OFFICERS[name])
+        return lambda: sent(desk, exchange, purpose, to, [(child, {})], door=Door(door), reason=reason)
 
     def act() -> Outcome:
         answer = local_send(
@@ -113,7 +119,7 @@ class EdgeDesk:
 def acknowledged(story: Story, step: str, exchange: str, sender: Desk | EdgeDesk, caller: str, provider: str) -> None:
     """The recipient's own system has it."""
     what = f"{exchange}, recipient"
-    story.event(step, what, exchange, caller, provider, "acknowledged", lambda: final_state(sender, exchange))
+    story.arrival(step, what, exchange, caller, provider, "acknowledged", lambda: final_state(sender, exchange))
 
 
 # --- i, j: to the hospital and back ------------------------------------------------------------------------------------------
@@ -146,18 +152,17 @@ def step_i(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
     """X08: a referral becomes a ServiceRequest and a Task in the hospital."""
     school, hospital = desks["sc"], desks["he"]
     consented(story, school, roles.pupil, "X08", "P02", "health")
-    story.event(
+    story.sending(
         "i",
         "X08, school -> hospital",
         "X08",
-        "sc",
         "sc",
         "accepted",
         lambda: sent(school, "X08", "P02", hospital, [(roles.pupil, referral(roles.pupil))]),
         role="pupil",
     )
     acknowledged(story, "i", "X08", school, "he", "sc")
-    story.event(
+    story.arrival(
         "i",
         "FHIR Task in the hospital",
         "X08",
@@ -175,6 +180,7 @@ def task_state(stage: Stage, child: Child) -> str:
         f"{stage.addresses['health']}/Task/_search",
         content=f"patient=Patient/{DEPARTMENTS['he'].record(child)}",
         headers={"Authorization": f"Bearer {SECRET}"},
+        timeout=60,
         trust_env=False,
     ).json()
     entries = bundle.get("entry", [])
@@ -188,6 +194,7 @@ def staff(stage: Stage, child: Child, event: str, days: int) -> None:
         stage.addresses["health"].removesuffix("/fhir") + "/desk",
         json={"patient": DEPARTMENTS["he"].record(child), "event": event, "on": on.isoformat()},
         headers={"Authorization": f"Bearer {SECRET}"},
+        timeout=60,
         trust_env=False,
     ).raise_for_status()
 
@@ -197,21 +204,20 @@ def step_j(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
     school, hospital = desks["sc"], desks["he"]
     staff(story.stage, roles.pupil, "booked", 25)
     consented(story, hospital, roles.pupil, "X09", "P02", "education")
-    story.event(
+    story.sending(
         "j",
         "X09, hospital -> school",
         "X09",
-        "he",
         "he",
         "accepted",
         by_edge(story, "he", "X09", "P02", school, roles.pupil),
         role="pupil",
     )
-    story.event("j", "X09, school's inbox", "X09", "sc", "he", "opened", lambda: take_inbox(story, school))
+    story.arrival("j", "X09, school's inbox", "X09", "sc", "he", "opened", lambda: take_inbox(story, school))
     rows = [row for row in story.inboxes.get("sc", []) if row["exchange"] == "X09"]
     text = json.dumps(rows, ensure_ascii=False)
     secrets = (*fhir_data.DIAGNOSES, fhir_data.DIAGNOSIS_TEXT, fhir_data.DRUG_TEXT, fhir_data.WARD_TEXT, "diagnosis")
-    story.event(
+    story.arrival(
         "j",
         "diagnosis, drug, ward",
         "X09",
@@ -230,11 +236,10 @@ def step_k(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
     hospital, civil, federation = desks["he"], desks["ca"], desks["wf"]
     staff(story.stage, roles.pupil, "discharged", 26)
     consented(story, hospital, roles.pupil, "X10", "P03", "civil_affairs")
-    story.event(
+    story.sending(
         "k",
         "X10, hospital -> civil affairs",
         "X10",
-        "he",
         "he",
         "accepted",
         by_edge(story, "he", "X10", "P03", civil, roles.pupil),
@@ -251,11 +256,10 @@ def step_k(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         "safety_flag": "N",
         "next_due": "2027-01-10",
     }
-    story.event(
+    story.sending(
         "k",
         "X12, civil affairs -> hospital",
         "X12",
-        "ca",
         "ca",
         "accepted",
         lambda: sent(civil, "X12", "P03", hospital, [(roles.pupil, visit)]),
@@ -269,11 +273,10 @@ def step_k(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         "guardian_phone": roles.pupil.guardians[0].phone,
         "topic_codes": ["companionship", "emotion"],
     }
-    story.event(
+    story.sending(
         "k",
         "X23, civil affairs -> women's federation",
         "X23",
-        "ca",
         "ca",
         "accepted",
         lambda: sent(civil, "X23", "P12", federation, [(roles.pupil, ticket)]),
@@ -306,7 +309,8 @@ def step_l(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         )
         return accepted(answer.json()["body"])
 
-    story.event("l", "X18, 12355 -> hospital", "X18", "yl", "yl", "accepted", hand_over, role="pupil")
+    act = hand_over if not story.stage.embedded else by_edge(story, "yl", "X18", "P02", hospital, roles.pupil)
+    story.sending("l", "X18, 12355 -> hospital", "X18", "yl", "accepted", act, role="pupil")
     acknowledged(story, "l", "X18", EdgeDesk(story, "yl"), "he", "yl")
 
     def repeated() -> Outcome:
@@ -314,18 +318,17 @@ def step_l(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
         with EdgeDesk(story, "yl").client() as client:
             return f"{sum(row['exchange'] == 'X18' for row in client.deliveries())} delivery", None, ()
 
-    story.event("l", "the same webhook again", "X18", "yl", "yl", "1 delivery", repeated, role="pupil")
+    story.arrival("l", "the same webhook again", "X18", "yl", "yl", "1 delivery", repeated, role="pupil")
 
 
 def step_m(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
     """X19: a harm clue from last night's 12338 file, through the protective door."""
     federation, civil = desks["wf"], desks["ca"]
     child = roles.pupil
-    story.event(
+    story.sending(
         "m",
         "X19, women's federation -> civil affairs",
         "X19",
-        "wf",
         "wf",
         "accepted",
         by_edge(story, "wf", "X19", "P07", civil, child, door="protective"),

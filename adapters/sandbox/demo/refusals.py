@@ -17,7 +17,7 @@ def step_e(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
     civil, school, outside = desks["ca"], desks["sc"], desks["out"]
 
     def event(what: str, exchange: str, caller: str, expected: str, act: Callable[[], Any], role: str = "") -> None:
-        story.event("e", what, exchange, caller, "", expected, act, role=role)
+        story.sending("e", what, exchange, caller, expected, act, role=role, provider="")
 
     case = approved_case(civil, roles.other, ["X02"], "M0900")
     event("wrong purpose", "X02", "ca", "purpose", lambda: asked(civil, "X02", "P06", roles.other, case), "other")

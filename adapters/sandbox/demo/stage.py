@@ -29,6 +29,7 @@ from adapters.sandbox.demo.departments import DEPARTMENTS, SECRET, Reach
 from adapters.sandbox.population import Population, build
 from adapters.sandbox.processes import Running, free_port, launch
 
+Process = Running | subprocess.Popen[bytes]
 Progress = Callable[[str, int, int], None]
 """progress(what, done, of): told while something takes long."""
 
@@ -38,17 +39,21 @@ PASSPHRASE = SECRET
 
 @dataclass(slots=True)
 class Stage:
-    """A running demo. gateway: the address that everybody uses (the recording hop in front of the gateway)."""
+    """A running demo. gateway: the address that everybody uses (the recording hop in front of the gateway). edges: their processes;
+    running: all others. embedded: whether the adapters run inside the gateway instead of behind edges.
+    """
 
     folder: Path
     population: Population
     site: site.Site
     gateway: str = ""
+    embedded: bool = False
     public: dict[str, Any] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
     sources: dict[str, Reach] = field(default_factory=dict, repr=False)
     console: dict[str, Any] = field(default_factory=dict, repr=False)
-    running: list[Running | subprocess.Popen[bytes]] = field(default_factory=list)
+    running: list[Process] = field(default_factory=list)
+    edges: list[Process] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         return self
@@ -59,19 +64,12 @@ class Stage:
         self.stop()
 
     def stop(self) -> None:
-        """Stop what was started, last first."""
-        while self.running:
-            process = self.running.pop()
-            if isinstance(process, Running):
-                process.stop()
-                continue
-            process.terminate()
-            try:
-                process.wait(STOPPING_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                sys.stderr.write(f"{process.args!r} had to be killed: what it still owed its log is lost.\n")
+        """Stop the edges, which may still have something to tell the gateway; then everything else at once."""
+        for processes in (self.edges, self.running):
+            for process in processes:
+                _process_of(process).terminate()
+            while processes:
+                _end(processes.pop())
 
     def environment(self) -> dict[str, str]:
         """What the gateway's own commands are told."""
@@ -84,8 +82,13 @@ class Stage:
             "RUNXIN_PORT": self.addresses["gateway_port"],
             "RUNXIN_METRICS_PORT": self.addresses["metrics_port"],
             "RUNXIN_POLICIES": str(self.folder / "policies"),
+            "RUNXIN_EMBEDDED": json.dumps([str(self.edge_file(name)) for name in self.site.edges if self.embedded]),
             "RUNXIN_PROTECTIVE_ESCROW": json.dumps([site.escrow(self.site[name]) for name in ("ca", "wf")]),
         }
+
+    def edge_file(self, name: str) -> Path:
+        """Settings of a body's edge."""
+        return self.site.folder / name / "edge.toml"
 
     def runxin(self, *arguments: str) -> str:
         """Run one `runxin` command; what it prints. Raises `RuntimeError` with what it said."""
@@ -102,6 +105,23 @@ class Stage:
         return done.stdout
 
 
+def _process_of(process: Process) -> subprocess.Popen[bytes]:
+    return process.process if isinstance(process, Running) else process
+
+
+def _end(process: Process) -> None:
+    """Wait for a process that was told to end."""
+    if isinstance(process, Running):
+        process.stop(STOPPING_SECONDS)
+        return
+    try:
+        process.wait(STOPPING_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        sys.stderr.write(f"{process.args!r} had to be killed: what it still owed its log is lost.\n")
+
+
 def keep_metrics(stage: Stage) -> None:
     """What the gateway counts, as a scraper would see it now, in `metrics.txt`: a test searches it for names and numbers."""
     said = httpx2.get(f"http://127.0.0.1:{stage.addresses['metrics_port']}/metrics", timeout=10, trust_env=False)
@@ -109,8 +129,12 @@ def keep_metrics(stage: Stage) -> None:
     (stage.folder / "metrics.txt").write_bytes(said.content)
 
 
-def build_stage(folder: Path, children: int, progress: Progress, edges: tuple[str, ...] = site.TWO) -> Stage:
-    """A fresh folder, the population, the bodies, the addresses. Nothing runs yet. edges: the bodies whose systems take part."""
+def build_stage(
+    folder: Path, children: int, progress: Progress, edges: tuple[str, ...] = site.TWO, *, embedded: bool = False
+) -> Stage:
+    """A fresh folder, the population, the bodies, the addresses. Nothing runs yet. edges: the bodies whose systems take part;
+    embedded: see `Stage`.
+    """
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
@@ -119,7 +143,7 @@ def build_stage(folder: Path, children: int, progress: Progress, edges: tuple[st
     cast(population)  # a population without the story's roles is refused before anything is set up
     progress("population", children, children)
     school = next(s for s in population.schools if s.county == site.HOME and s.stage == "3")
-    stage = Stage(folder, population, site.found(folder / "bodies", school, edges))
+    stage = Stage(folder, population, site.found(folder / "bodies", school, edges), embedded=embedded)
     public_port = _preferred(8440)
     stage.gateway = f"http://127.0.0.1:{public_port}"
     stage.addresses = {
@@ -159,23 +183,24 @@ def start_systems(stage: Stage) -> None:
     side_by_side(start, stage.site.edges)
 
 
-def start_gateway(stage: Stage) -> None:
-    """`runxin init`, `runxin register`, `runxin serve`, behind the recording hop."""
+def start_gateway(stage: Stage, *, accounts: bool) -> None:
+    """`runxin init`, `runxin register`, `runxin serve`, behind the recording hop. accounts: whether people will look at the console."""
     stage.runxin("init")
     stage.public = json.loads(stage.runxin("keys", "public"))
     exchanges = stage.folder / "exchanges.json"
     stage.runxin("policy", "exchanges", str(exchanges))
-    hops = {}
-    for name in stage.site.edges:
-        port, hop = free_port(), free_port()
-        stage.addresses[f"{name}_edge_port"] = str(port)
-        stage.running.append(recorder.start(hop, port, stage.folder / "capture" / f"edge-{name}"))
-        hops[name] = f"http://127.0.0.1:{hop}"
+    hops = {name: f"embedded:{name}" if stage.embedded else _hop(stage, name) for name in stage.site.edges}
     site_file = stage.folder / "site.toml"
     site.write_site_file(stage.site, site_file, hops)
     stage.runxin("register", str(site_file))
-    # One account per role, good in demo mode and from loopback only; the screen shows them at the end.
-    stage.console = json.loads(stage.runxin("console", "demo-accounts"))
+    if accounts:
+        # One account per role, good in demo mode and from loopback only; the screen shows them at the end.
+        stage.console = json.loads(stage.runxin("console", "demo-accounts"))
+    if stage.embedded:
+        # The gateway reads them when it starts, and their systems have to be known by then.
+        start_systems(stage)
+        for name in stage.site.edges:
+            _write_edge_files(stage, name)
     log = (stage.folder / "gateway.log").open("ab")
     stage.running.append(
         subprocess.Popen(
@@ -193,33 +218,48 @@ def start_gateway(stage: Stage) -> None:
     _until_answering(f"{stage.gateway}/readyz", stage.folder / "gateway.log")
 
 
+def _hop(stage: Stage, name: str) -> str:
+    """A recording hop in front of an edge that is still to come; the URL under which the gateway reaches it."""
+    port, hop = free_port(), free_port()
+    stage.addresses[f"{name}_edge_port"] = str(port)
+    stage.running.append(recorder.start(hop, port, stage.folder / "capture" / f"edge-{name}"))
+    return f"http://127.0.0.1:{hop}"
+
+
 def start_edges(stage: Stage, grants: Mapping[str, str], progress: Progress) -> None:
-    """Enrol each edge's directory under its grant, then serve; the departments side by side."""
+    """Enrol each edge's directory under its grant, then serve; the departments side by side. An embedded one serves already."""
 
     def start(name: str) -> None:
-        local = free_port() if DEPARTMENTS[name].local else None
-        config = site.write_edge_files(
-            stage.site,
-            name,
-            port=int(stage.addresses[f"{name}_edge_port"]),
-            gateway=stage.gateway,
-            public=stage.public,
-            exchanges=stage.folder / "exchanges.json",
-            source=stage.sources[name],
-            local=local,
-        )
-        errors = stage.folder / f"edge-{name}.err"
+        errors, config = stage.folder / f"edge-{name}.err", stage.edge_file(name)
+        if not stage.embedded:
+            _write_edge_files(stage, name)
         for line in _lines(
             [sys.executable, "-m", "adapters.edge", "--config", str(config), "--enrol", "--grant", grants[name]], errors
         ):
             progress(f"directory-{name}", line.get("enrolled", 0), line.get("total", 0))
-        running = launch("adapters.edge", ["--config", str(config)], errors=errors)
-        stage.running.append(running)
-        stage.addresses[f"{name}_edge"] = running.address
-        if local is not None:
-            stage.addresses[f"{name}_local"] = f"http://127.0.0.1:{local}"
+        if not stage.embedded:
+            running = launch("adapters.edge", ["--config", str(config)], errors=errors)
+            stage.edges.append(running)
+            stage.addresses[f"{name}_edge"] = running.address
 
     side_by_side(start, stage.site.edges)
+
+
+def _write_edge_files(stage: Stage, name: str) -> None:
+    """An edge's settings; it has a door for the department's own system where that sends through it."""
+    local = free_port() if DEPARTMENTS[name].local and not stage.embedded else None
+    site.write_edge_files(
+        stage.site,
+        name,
+        port=int(stage.addresses.get(f"{name}_edge_port", "0")),
+        gateway=stage.gateway,
+        public=stage.public,
+        exchanges=stage.folder / "exchanges.json",
+        source=stage.sources[name],
+        local=local,
+    )
+    if local is not None:
+        stage.addresses[f"{name}_local"] = f"http://127.0.0.1:{local}"
 
 
 def side_by_side(act: Callable[[str], None], names: Sequence[str]) -> None:
@@ -242,7 +282,7 @@ def _lines(command: Sequence[str], errors: Path) -> Iterator[dict[str, Any]]:
         raise RuntimeError(f"enrolment failed; see {errors.name}")
 
 
-def _until_answering(url: str, errors: Path, seconds: float = 60.0) -> None:
+def _until_answering(url: str, errors: Path, seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx2.HTTPError):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from adapters.base.exchange_file import read as read_exchanges
 from adapters.sandbox.cast import Cast
 from adapters.sandbox.demo import example
 from adapters.sandbox.demo.desk import Desk
@@ -25,7 +26,7 @@ from gateway.client.errors import GatewayRefused
 from gateway.client.sending import NothingPermitted
 from gateway.client.sync import RunxinClient
 from gateway.domain.orders import FieldValue
-from gateway.domain.vocabulary import AgeBand
+from gateway.domain.vocabulary import AgeBand, Level, Profile
 
 
 class Sends(Protocol):
@@ -110,6 +111,43 @@ class Story:
         )
         return status
 
+    def sending(
+        self,
+        step: str,
+        what: str,
+        exchange: str,
+        caller: str,
+        expected: str,
+        act: Callable[[], Outcome],
+        role: str = "",
+        provider: str | None = None,
+    ) -> str:
+        """An event that hands something in; where it would be seen and may not be, it is refused whatever else were the case."""
+        expected = "sighted_refused" if self.refused_as_sighted(exchange) else expected
+        return self.event(step, what, exchange, caller, caller if provider is None else provider, expected, act, role)
+
+    def arrival(
+        self,
+        step: str,
+        what: str,
+        exchange: str,
+        caller: str,
+        provider: str,
+        expected: str,
+        act: Callable[[], Outcome],
+        role: str = "",
+    ) -> None:
+        """An event that follows from a sending; not told where the sending was to be refused."""
+        if not self.refused_as_sighted(exchange):
+            self.event(step, what, exchange, caller, provider, expected, act, role)
+
+    def refused_as_sighted(self, exchange: str) -> bool:
+        """Whether embedded adapters may not take part in this exchange."""
+        if not self.stage.embedded:
+            return False
+        asked = read_exchanges(self.stage.folder / "exchanges.json")[exchange]
+        return asked.profile is Profile.D0 or asked.level is Level.L5
+
     def save(self) -> None:
         """`.demo/summary.json`, and what the recipients opened, for the independent re-derivation."""
         (self.stage.folder / "summary.json").write_text(json.dumps(self.rows, indent=1, ensure_ascii=False), "utf-8")
@@ -193,7 +231,7 @@ def sent(
     return "accepted", made.receipt.index, sorted(went)
 
 
-def final_state(desk: Sends, exchange: str, *, seconds: float = 40.0) -> Outcome:
+def final_state(desk: Sends, exchange: str, *, seconds: float = 120.0) -> Outcome:
     """What became of the desk's newest delivery of an exchange, once it is no longer under way."""
     deadline = time.monotonic() + seconds
     state = "none"
@@ -211,27 +249,25 @@ def step_c(story: Story, roles: Cast, desks: Mapping[str, Desk]) -> None:
     """X05 from a school: refused without guardian contact; with it delivered sealed, acknowledged."""
     school, civil = desks["sc"], desks["ca"]
     school.consent_to_warning(roles.pupil, AgeBand.A8_13, "granted")
-    story.event(
+    story.sending(
         "c",
         "X05, guardian not contacted",
         "X05",
-        "sc",
         "sc",
         "guardian_not_contacted",
         lambda: sent(school, "X05", "P01", civil, [(roles.pupil, warning(contacted=False))]),
         role="pupil",
     )
-    story.event(
+    story.sending(
         "c",
         "X05, guardian contacted",
         "X05",
-        "sc",
         "sc",
         "accepted",
         lambda: sent(school, "X05", "P01", civil, [(roles.pupil, warning(contacted=True))]),
         role="pupil",
     )
-    story.event("c", "X05, recipient", "X05", "ca", "sc", "acknowledged", lambda: final_state(school, "X05"))
+    story.arrival("c", "X05, recipient", "X05", "ca", "sc", "acknowledged", lambda: final_state(school, "X05"))
 
 
 # --- d: the register ----------------------------------------------------------------------------------------------------------
