@@ -17,6 +17,7 @@ from gateway.errors import BadRequest, Denied, GatewayFault
 from gateway.flows.account import Account, recorded
 from gateway.flows.house import House
 from gateway.flows.inbox import spend_proof
+from gateway.flows.opening import opened
 from gateway.flows.query import Answer
 from gateway.flows.recognise import recognise
 from gateway.flows.requests import EntriesRequest, HistoryRequest, SignedRequest
@@ -146,14 +147,9 @@ async def _look(
     house: House, signed: SignedRequest, find: Callable[[Account, Reading], Awaitable[list[dict[str, Any]]]]
 ) -> Answer:
     """What every look of an auditor is: for auditors only, and an entry of its own. find: the entries to show."""
-    async with house.database.read() as reading:
-        authenticated = await house.authenticator.authenticate(
-            signed.method, signed.path, signed.headers, signed.body, officer_required=True, reading=reading
-        )
-        account = Account(EntryKind.AUDIT_QUERY, authenticated.caller, authenticated.proof_id)
-        async with recorded(house.log, account):
-            require_auditor(account)
-            body = canonical({"entries": await find(account, reading)})
+    async with opened(house, signed, EntryKind.AUDIT_QUERY) as (account, reading):
+        require_auditor(account)
+        body = canonical({"entries": await find(account, reading)})
     async with recorded(house.log, account):
         made = await house.log.append(
             account.draft(Outcome.DONE, answer=body), effect=account.effect(), proof_id=account.proof_id

@@ -25,6 +25,7 @@ from gateway.domain.vocabulary import EntryKind, Outcome
 from gateway.errors import BadRequest, Denied, GatewayFault, NoResult, ProviderFault
 from gateway.flows.account import Account, recorded
 from gateway.flows.house import House
+from gateway.flows.opening import opened
 from gateway.flows.query import ORDER_LIFETIME, Answer, verify_sender
 from gateway.flows.recognise import name_for, recognise, scope_of
 from gateway.flows.requests import ReidentificationRequest, SignedRequest, SubjectRequest
@@ -49,40 +50,35 @@ async def grant(house: House, signed: SignedRequest, read: Callable[[bytes], Rei
     """Grant one view. `Denied`: request_invalid, request_expired, requester_unknown, request_other, approval_self,
     approval_own_department, approval_departments, approval_subject, approval_expired …, reidentification_used.
     """
-    async with house.database.read() as reading:
-        authenticated = await house.authenticator.authenticate(
-            signed.method, signed.path, signed.headers, signed.body, officer_required=True, reading=reading
+    async with opened(house, signed, EntryKind.REIDENTIFICATION) as (account, reading):
+        caller = account.caller
+        request = read(signed.body)
+        now = int(house.clock.now().timestamp())
+        asked = verify_request(request.request, snapshot=house.registry.current, now=now)
+        account.references.update({"statement": request.request, "approvals": list(request.approvals)})
+        require_own(asked, account)
+        approvals = [
+            verify_approval(text, snapshot=house.registry.current, now=now, expected=asked.subject)
+            for text in request.approvals
+        ]
+        require_independent(approvals, asked)
+        account.more_actors = tuple(
+            f"person:{one.approver.party.organisation}/{one.approver.person_id}" for one in approvals
         )
-        caller = authenticated.caller
-        account = Account(EntryKind.REIDENTIFICATION, caller, authenticated.proof_id)
-        async with recorded(house.log, account):
-            request = read(signed.body)
-            now = int(house.clock.now().timestamp())
-            asked = verify_request(request.request, snapshot=house.registry.current, now=now)
-            account.references.update({"statement": request.request, "approvals": list(request.approvals)})
-            require_own(asked, account)
-            approvals = [
-                verify_approval(text, snapshot=house.registry.current, now=now, expected=asked.subject)
-                for text in request.approvals
-            ]
-            require_independent(approvals, asked)
-            account.more_actors = tuple(
-                f"person:{one.approver.party.organisation}/{one.approver.person_id}" for one in approvals
-            )
-            source_named(house, asked.subject["source"])
-            child = await child_asked(house, account, asked, reading)
-            account.children = (child.key,)
-            made = Reidentification(
-                reidentification_id=new_id("ri"),
-                digest=hashlib.sha256(request.request.encode()).hexdigest(),
-                client_id=caller.client.client_id,
-                officer=_officer(account),
-                request=canonical(dict(asked.subject)),
-                child=child.key,
-                state="granted",
-                expires_at=now + VIEW_WITHIN,
-            )
-            account.references["reidentification"] = made.reidentification_id
+        source_named(house, asked.subject["source"])
+        child = await child_asked(house, account, asked, reading)
+        account.children = (child.key,)
+        made = Reidentification(
+            reidentification_id=new_id("ri"),
+            digest=hashlib.sha256(request.request.encode()).hexdigest(),
+            client_id=caller.client.client_id,
+            officer=_officer(account),
+            request=canonical(dict(asked.subject)),
+            child=child.key,
+            state="granted",
+            expires_at=now + VIEW_WITHIN,
+        )
+        account.references["reidentification"] = made.reidentification_id
     async with recorded(house.log, account):
         body = canonical({"reidentification": made.reidentification_id, "expires": made.expires_at})
 
@@ -100,23 +96,18 @@ async def view(house: House, signed: SignedRequest, read: Callable[[bytes], str]
     """The one view of a grant. `Denied`: reidentification_unknown, reidentification_expired, reidentification_viewed;
     `NoResult` where the source has no such record (the view is spent); `ProviderFault` (the view is given back).
     """
-    async with house.database.read() as reading:
-        authenticated = await house.authenticator.authenticate(
-            signed.method, signed.path, signed.headers, signed.body, officer_required=True, reading=reading
-        )
-        caller = authenticated.caller
-        account = Account(EntryKind.REIDENTIFICATION, caller, authenticated.proof_id)
-        async with recorded(house.log, account):
-            name = read(signed.body)
-            granted = await get_reidentification(reading, name)
-            if granted is None or (granted.client_id, granted.officer) != (caller.client.client_id, _officer(account)):
-                raise Denied("reidentification_unknown")
-            account.children, account.references["reidentification"] = (granted.child,), name
-            if house.clock.now().timestamp() >= granted.expires_at:
-                raise Denied("reidentification_expired")
-            asked = json.loads(granted.request)
-            edge = source_named(house, asked["source"])
-            account.provider = edge.party.department
+    async with opened(house, signed, EntryKind.REIDENTIFICATION) as (account, reading):
+        caller = account.caller
+        name = read(signed.body)
+        granted = await get_reidentification(reading, name)
+        if granted is None or (granted.client_id, granted.officer) != (caller.client.client_id, _officer(account)):
+            raise Denied("reidentification_unknown")
+        account.children, account.references["reidentification"] = (granted.child,), name
+        if house.clock.now().timestamp() >= granted.expires_at:
+            raise Denied("reidentification_expired")
+        asked = json.loads(granted.request)
+        edge = source_named(house, asked["source"])
+        account.provider = edge.party.department
 
     async def begin(writing: Writing) -> None:
         if not await move_reidentification(writing, name, "granted", "viewing"):
