@@ -7,8 +7,8 @@ import re
 import pytest
 
 from gateway.console.doors import doors
-from gateway.console.pages.entries import harmless
 from gateway.console.roles import Role
+from gateway.console.tables import harmless
 from tests.console.site import HOSTILE, LOOPBACK, kinds_since, sign_in, size_of, text_of
 from tests.console.test_doors import address
 

@@ -20,6 +20,7 @@ def address(door) -> str:
     path = door.path.replace("{index:int}", "0").replace("{exchange}", "X02").replace("{finding}", "fi-none")
     path = (
         path.replace("{matter}", "bulk-0")
+        .replace("{change}", "pc-none")
         .replace("{work}", "ex-none")
         .replace("{account}", "nobody")
         .replace("{key}", "00")
