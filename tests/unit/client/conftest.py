@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,24 +29,13 @@ from gateway.release.wire import line_to_wire
 from keys.envelope import SealingPair, seal_line
 from keys.group import multiply, random_scalar
 from keys.signing import SigningKey
+from tests.unit.stepping_clock import SteppingClock
 
 ISSUER = "https://gateway.example:8443"
-START = datetime(2026, 11, 2, 1, 0, tzinfo=UTC)
 ME = Party("11330106002489017Q", Department.CIVIL_AFFAIRS)
 SCHOOL = Party("12330106470101234A", Department.EDUCATION)
 ORIGIN = "runxin.example/log"
 CLEAR, SEALED = Obligation(Transform.CLEAR), Obligation(Transform.CLEAR, sealed=True)
-
-
-@dataclass
-class SteppingClock:
-    moment: datetime = START
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def step(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
 
 
 @dataclass

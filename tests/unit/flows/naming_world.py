@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,10 @@ from keys.ring import KeyRing
 from keys.sealing_keys import SealingPair
 from keys.signing import SigningKey
 from policies.book import PolicyBook
+from tests.unit.stepping_clock import START, SteppingClock
 
 ISSUER = "http://gateway.example"
 ORIGIN = "runxin.example/test"
-START = datetime(2026, 11, 2, 1, 0, tzinfo=UTC)
 HOME = "330106"
 ROOT = Path(__file__).resolve().parents[3]
 DAY = 86_400
@@ -68,21 +68,6 @@ PARTIES = {
     )
 }
 PEOPLE = {"worker": ("case_worker",), "boss": ("approver",), "chief": ("approver",), "auditor": ("auditor",)}
-
-
-@dataclass
-class SteppingClock:
-    moment: datetime = START
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def step(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
-
-    @property
-    def seconds(self) -> int:
-        return int(self.moment.timestamp())
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +21,15 @@ from gateway.store.database import Database
 from gateway.store.registry import PeopleAdmin, Registry
 from gateway.store.registry_changes import add_client, add_people_admin, put_organisation
 from keys.signing import SigningKey
+from tests.unit.stepping_clock import SteppingClock
 
 ISSUER = "https://gateway.example:8443"
-START = datetime(2026, 11, 2, 1, 0, tzinfo=UTC)
 BUREAU = Organisation(
     "11330106002489017Q", "西湖区教育局", "330106", frozenset({Department.EDUCATION, Department.CIVIL_AFFAIRS})
 )
 SCHOOL = Organisation("12330106470101234A", "某小学", "330106", frozenset({Department.EDUCATION}))
 ELSEWHERE = Organisation("12330201470109999B", "外市某校", "330201", frozenset({Department.EDUCATION}))
 EDUCATION = Party(BUREAU.code, Department.EDUCATION)
-
-
-@dataclass
-class SteppingClock:
-    moment: datetime = START
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def step(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
-
-    @property
-    def seconds(self) -> int:
-        return int(self.moment.timestamp())
 
 
 @dataclass
