@@ -16,6 +16,7 @@ from gateway.consent import links
 from gateway.consent.artefact import ConsentClaims
 from gateway.consent.changes import Change, digest
 from gateway.consent.notice_text import Notice, notice
+from gateway.consent.states import LINK_START
 from gateway.domain.entries import Receipt
 from gateway.domain.exchanges import Exchange
 from gateway.domain.parties import Caller
@@ -34,7 +35,7 @@ from gateway.flows.requests import ConsentRequest, SignedRequest
 from gateway.identity.approvals import verify_consent
 from gateway.identity.one_time_codes import caller_behind, code_digest, new_code
 from gateway.store.basis import micros, record_of
-from gateway.store.consent_links import LinkFound, link_by_code, links_of
+from gateway.store.consent_links import LinkFound, link_by_code, link_by_id, links_of
 from gateway.store.database import Reading
 from gateway.store.exchanges import resolve_alias
 
@@ -77,7 +78,7 @@ async def handed_over(house: House, signed: SignedRequest) -> bytes:
     now = micros(house.clock.now())
 
     def show(caller: Caller, link: LinkFound) -> dict[str, Any]:
-        ended = link.state == "waiting" and link.ends <= now
+        ended = link.state == LINK_START and link.ends <= now
         shown = task(house, caller, "link", link.link_id, link.child, link.exchange)
         shown |= {"state": "ended" if ended else link.state, "ends": when(link.ends)}
         if link.consent:
@@ -92,8 +93,9 @@ async def cancel(house: House, signed: SignedRequest, read: Callable[[bytes], st
 
     async def make(caller: Caller, reference: str, reading: Reading) -> Made:
         link_id = await record_of(reading, "link", reference, str(caller.party.department))
-        found = next((link for link in await links_of(reading, caller.party.text) if link.link_id == link_id), None)
-        if found is None or found.state != "waiting":
+        found = await link_by_id(reading, link_id) if link_id else None
+        # Another party of the same department hears the same as of a link that does not exist.
+        if found is None or found.party != caller.party.text or found.state != LINK_START:
             raise Denied("link_state")
         child = Child(own_pseudonym(house, found.child))
         made = links.cancel(caller, found, child, house.catalogue.exchanges[found.exchange], now=house.clock.now())

@@ -50,6 +50,12 @@ async def link_by_code(reading: Reading, code_digest: str) -> LinkFound | None:
     return None if row is None else LinkFound(*row)
 
 
+async def link_by_id(reading: Reading, link_id: str) -> LinkFound | None:
+    """One link, None where there is none."""
+    row = (await reading.connection.execute(select(*_LINK).where(consent_links.c.link_id == link_id))).one_or_none()
+    return None if row is None else LinkFound(*row)
+
+
 async def links_of(reading: Reading, party: str) -> list[LinkFound]:
     """Links that this party handed over, newest first."""
     column = consent_links.c
