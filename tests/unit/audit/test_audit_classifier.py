@@ -114,7 +114,7 @@ async def test_planted_clear_child_number_or_case_id_is_found(tmp_path, name) ->
 async def test_embargoed_child_cannot_be_told_from_another(tmp_path) -> None:
     """Score of an entry: length and make-up of its skeleton and the first characters of its tags."""
     embargoed = frozenset(range(0, CHILDREN, 2))
-    entries = await skeletons(tmp_path, 24_000, embargoed)
+    entries = await skeletons(tmp_path, 12_000, embargoed)
     half = len(entries) // 2
     seen: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for child, skeleton in entries[:half]:

@@ -159,6 +159,7 @@ def test_flipped_bytes_of_any_file_are_found_and_named(small) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(3000)
+@pytest.mark.usefixtures("signatures_once")
 def test_every_single_byte_of_every_file_is_found_and_named(small) -> None:
     _flip_each_file(small, 10**9)
 
