@@ -3,7 +3,7 @@
 Whose entry is whose stands nowhere in the store. Each history counts its own entries, so its newest tags are made again, one after
 the other, until one lies before the weeks that are reviewed: as many steps as there are entries, and no search.
 
-Rules kept here: the review is an entry before it begins; opened details stay in memory; what is kept is an entry's index, the rule and
+Rules kept here: the review is an entry before it begins, and its result another; opened details stay in memory; what is kept is an entry's index, the rule and
 its figures; protective entries are not reviewed here, because nobody here can open them.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.audit.batch import PLAIN_DETAIL
@@ -22,6 +22,7 @@ from gateway.consent.states import CASE_CLOSED
 from gateway.console.accesses import Access, Link, Tie
 from gateway.console.anomalies import Matter, judge
 from gateway.console.works import Progress
+from gateway.domain.entries import EntryDraft
 from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome
 from gateway.errors import GatewayError, GatewayFault
 from gateway.flows.calendar_days import DAYS
@@ -29,7 +30,7 @@ from gateway.flows.house import House
 from gateway.store import audit as store
 from gateway.store import console_matters
 from gateway.store.console_matters import MatterRow
-from gateway.store.database import Reading
+from gateway.store.database import Reading, Writing
 from keys.buckets import aead_open
 
 WEEKS_SECONDS = 28 * 86_400
@@ -54,8 +55,11 @@ class Gathered:
     providers: dict[int, str] = field(default_factory=dict)
 
 
-async def review(house: House, progress: Progress) -> int:
-    """Review the last four weeks; the index of the last entry that was looked at. Matters that are new wait in the queue."""
+async def review(house: House, draft: EntryDraft, progress: Progress) -> int:
+    """Review the last four weeks; the index of the last entry that was looked at. Matters that are new wait in the queue.
+
+    draft: the entry that tells of the result, in whose transaction the matters are kept.
+    """
     now = int(house.clock.now().timestamp())
     async with house.database.read() as reading:
         since = await console_matters.last_review(reading)
@@ -67,8 +71,13 @@ async def review(house: House, progress: Progress) -> int:
     recent = [access for access in gathered.accesses if access.at >= now - WEEKS_SECONDS]
     matters = await asyncio.to_thread(judge, recent, gathered.links, DAYS, now=now)
     fresh = [matter for matter in matters if matter.entries[-1].at >= since - RIPE_SECONDS]
-    async with house.database.write() as writing:
-        await console_matters.put_matters(writing, [_row(matter, gathered.providers, now) for matter in fresh])
+    rows = [_row(matter, gathered.providers, now) for matter in fresh]
+
+    async def keep(writing: Writing) -> None:
+        await console_matters.put_matters(writing, rows)
+
+    told = replace(draft, detail={**draft.detail, "accesses": len(recent), "matters": len(rows)})
+    await house.log.append(told, effect=keep)
     await progress(size - start, size - start)
     return size - 1
 

@@ -50,7 +50,7 @@ def test_the_sample_of_a_week_is_the_one_that_anybody_draws_from_its_seed(later)
     assert kinds_since(admin, before) == [("audit.query", "done", "")]
     found = indexes(html)
     assert len(found) == len(set(found)) == 60
-    seed = bytes.fromhex(re.search(r'class="mono">([0-9a-f]{64})<', html)[1])
+    seed = bytes.fromhex(re.search(r'class="mono root">([0-9a-f]{64})<', html)[1])
     first, end = map(int, re.search(r"\((\d+) – (\d+)\)", html).groups())
     draws = [
         first + int.from_bytes(hashlib.sha256(seed + n.to_bytes(4, "big")).digest()[:8], "big") % (end - first)

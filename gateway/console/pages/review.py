@@ -90,9 +90,10 @@ async def review_csv(visit: Visit) -> Response:
 @door("POST", "/review", roles=INSPECTORS, does="Review the last four weeks")
 async def review_run(visit: Visit) -> Response:
     """Begin a review; it can be left and found again."""
+    draft = visit.draft("review", code="accesses_reviewed")
 
     async def job(_work: str, progress: Progress) -> int:
-        return await triage.review(visit.house, progress)
+        return await triage.review(visit.house, draft, progress)
 
     await visit.look("review")
     await visit.console.works.begin(visit, "review", job)
