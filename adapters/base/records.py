@@ -46,15 +46,18 @@ def read_records(
         key = _key(row, resource.key)
         if key in found or key not in keys:
             raise ProviderFault("provider_garbage")
-        read = {}
+        region, read, whole = region_of(row.get(resource.region)), {}, born is None
         for name, local, reader in fields:
-            value = reader(row.get(local))
+            told = row.get(local)
+            value = reader(told)
             if value is not None:
                 read[name] = value
-        columns = row.keys()
-        surplus = 0 if made_here or columns == asked else len(columns - asked)
+            elif told is None:
+                whole = False
         birth = born_of(row.get(born)) if born is not None else None
-        found[key] = Record(key, region_of(row.get(resource.region)), birth, read, surplus)
+        # Where every wanted column is there, the others need only be counted.
+        surplus = 0 if made_here else len(row) - len(asked) if whole else len(row.keys() - asked)
+        found[key] = Record(key, region, birth, read, surplus)
     return found
 
 

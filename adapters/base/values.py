@@ -17,7 +17,7 @@ from gateway.domain.orders import FieldValue
 FORMS = ("text", "date", "instant", "integer", "yes_no")
 MAX_TEXT = 4096
 
-_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
+_DATE = re.compile(r"\d{4}(-\d{2}-\d{2}|\d{4})", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _SHANGHAI = timezone(timedelta(hours=8))
 _YES = {"1": "Y", "0": "N", "Y": "Y", "N": "N", "是": "Y", "否": "N", "true": "Y", "false": "N"}
@@ -67,10 +67,10 @@ def day(value: Any) -> date:
         return value.date()
     if isinstance(value, date):
         return value
-    found = _DATE.fullmatch(text(value))
-    if found is None:
+    plain = text(value)
+    if not _DATE.fullmatch(plain):
         raise ValueError("no date")
-    return date(*map(int, found.groups()))
+    return date.fromisoformat(plain)
 
 
 def _instant(value: Any) -> str:
