@@ -41,7 +41,8 @@ from gateway.domain.parties import Party
 from gateway.errors import GatewayError, GatewayFault
 from gateway.flows.house import House
 from gateway.flows.own_scope import settle_own_scope
-from gateway.flows.policy_changes import catch_up, keep_asked
+from gateway.flows.policy_asked import keep_asked
+from gateway.flows.policy_changes import catch_up
 from gateway.flows.policy_versions import open_versions
 from gateway.flows.refusals import Refusals
 from gateway.flows.registration import read_party, unbase64

@@ -365,24 +365,6 @@ async def source_now(house: House, change_id: str = "") -> Source:
         return (await house.versions.edition(reading, row.change_id, row.revision)).source
 
 
-# --- counting what is asked, for the replay -------------------------------------------------------------------------------------
-
-
-ASKED_DAYS = 90
-
-
-async def keep_asked(house: House) -> None:
-    """Add what this worker was asked to the counts of the day, and drop days past."""
-    asked = house.book.take_asked()
-    if not asked:
-        return
-    today = house.clock.now().date()
-    first = today.fromordinal(today.toordinal() - ASKED_DAYS)
-    async with house.database.write() as writing:
-        await store.count_asked(writing, today.isoformat(), asked)
-        await store.forget_asked(writing, first.isoformat())
-
-
 async def _review(house: House, reading: Reading, base: Edition, edition: Edition) -> Review:
     """The review of an edition. It costs a quarter of a second and is asked for at every step, so the last ones are kept."""
     asked = tuple(await store.list_asked(reading))

@@ -17,7 +17,7 @@ from policy_house import CASE, LIN, ORGANISATION, opening, rooms, rule, settings
 
 from gateway.app import opened
 from gateway.errors import BadRequest, Denied, GatewayFault
-from gateway.flows import policy_changes, policy_versions
+from gateway.flows import policy_asked, policy_changes, policy_versions
 from gateway.flows.policy_changes import By
 from gateway.settings import Settings
 from gateway.store import policy as store
@@ -490,16 +490,16 @@ def test_a_file_in_another_form_or_place_is_refused_and_not_repaired(tmp_path, c
 async def test_what_was_asked_is_counted_without_a_child_and_a_draft_is_replayed_against_it(house):
     asked = ("case_worker@civil_affairs", "civil_affairs", "X02", "query", "normal.P14", "330106", "statutory")
     house.book._asked[asked] = 3
-    await policy_changes.keep_asked(house.house)
+    await policy_asked.keep_asked(house.house)
     house.book._asked[asked] = 2
-    await policy_changes.keep_asked(house.house)
+    await policy_asked.keep_asked(house.house)
     removing = Edit(remove=frozenset({"X02.ca.q01"}))
     found = (await policy_changes.preview(house.house, removing)).replayed
     assert found.decisions == 5 * len(house.book.catalogue.exchanges["X02"].fields)
     assert {times for _, times in found.lost} == {5}
     house.clock.ahead = timedelta(days=100)
     house.book._asked[asked] = 1
-    await policy_changes.keep_asked(house.house)
+    await policy_asked.keep_asked(house.house)
     assert (await policy_changes.preview(house.house, removing)).replayed.decisions == len(
         house.book.catalogue.exchanges["X02"].fields
     )
