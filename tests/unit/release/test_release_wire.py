@@ -210,3 +210,30 @@ def at(document, path):
     for step in path:
         document = document[step]
     return document
+
+
+FLAT = [
+    (
+        ORDER,
+        wire.order_from_wire,
+        "request exchange purpose provider recipient lines grants regions request_digest expires_at",
+    ),
+    (RELEASE, wire.release_from_wire, "request exchange provider lines missing"),
+    (ENVELOPE, wire.envelope_from_wire, "permit exchange sender recipient lines"),
+    (LINE, wire.line_from_wire, "line subject region references fields"),
+    (LINE.sealing.info, wire.seal_info_from_wire, "request line exchange sender recipient recipient_kid"),
+    (LINE.sealing, wire.sealing_from_wire, "suite enc digests signature sender_kid"),
+    (world.KEY, wire.sealing_key_from_wire, "party suite kid key"),
+    (ACK, wire.acknowledgement_from_wire, "delivery status code"),
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "read", "member"),
+    [(value, read, member) for value, read, members in FLAT for member in members.split()],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_a_refusal_names_the_member_that_is_wrong(value, read, member):
+    with pytest.raises(BadRequest) as refused:
+        read({**wire.to_wire(value), member: 1.5})
+    assert refused.value.facts == {"member": member}
