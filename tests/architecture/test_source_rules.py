@@ -15,6 +15,7 @@ WRITERS = {
     "gateway/flows/inbox.py": "spends the proof of a request that has no entry of its own",
     "gateway/flows/upkeep.py": "forgets what has ended",
     "gateway/flows/policy_asked.py": "counts by day what was asked, without a child; the log records each request itself",
+    "gateway/flows/own_scope.py": "notes at the first start of a new database in which epoch it begins; nothing is filed yet",
     "gateway/flows/registration.py": "remembers which entry announced a key",
     "gateway/flows/reidentify.py": "gives a grant back whose look failed; the failure is an entry already",
     "gateway/identity/token_endpoint.py": "spends assertion and proof before anything is asked",

@@ -363,7 +363,9 @@ async def hold(folder: Path, children: int, acts: int) -> None:
         require_months_only(folder)
 
 
-async def test_three_hundred_children_have_no_release_without_basis_and_no_birthday_in_the_store(tmp_path: Path) -> None:
+async def test_three_hundred_children_have_no_release_without_basis_and_no_birthday_in_the_store(
+    tmp_path: Path,
+) -> None:
     await hold(tmp_path, 300, 2_400)
 
 
