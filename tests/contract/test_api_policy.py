@@ -6,7 +6,7 @@ import json
 import re
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -50,11 +50,16 @@ def reads_of_the_store():
         found.append(re.sub(r"[xX]?'[^']*'|\b\d+\b", "?", text))
 
     connections = [each for each in gc.get_objects() if isinstance(each, sqlite3.Connection)]
-    for connection in connections:
-        connection.set_trace_callback(note)
+    trace(connections, note)
     yield found
+    trace(connections, None)
+
+
+def trace(connections, callback):
     for connection in connections:
-        connection.set_trace_callback(None)
+        # A closed one that nobody has collected yet says so; it reads nothing.
+        with suppress(sqlite3.ProgrammingError):
+            connection.set_trace_callback(callback)
 
 
 def question(caller, child, **more):
