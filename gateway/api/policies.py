@@ -5,19 +5,19 @@ Rules kept here: as in `bodies.py`: unknown keys are refused, sizes are bounded,
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, Protocol
+from collections.abc import Callable
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from gateway.api import bodies as b
+from gateway.api.naming import Flow, Write
 from gateway.domain.vocabulary import Action, ConsentState, Door
 from gateway.flows import explain, policy_calls
 from gateway.flows.requests import SubjectRequest
 from policies.rows import Rule
 from policies.sources import Edit
 
-Flow = Callable[..., Awaitable[Any]]
 ChangeName = Annotated[str, Field(pattern=r"^pc-[a-z2-7]{26}$")]
 Column = Annotated[str, Field(max_length=400)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -160,30 +160,7 @@ def rollback_request(raw: bytes) -> policy_calls.RollbackRequest:
     return policy_calls.RollbackRequest(body.approval, body.number)
 
 
-class Write(Protocol):
-    """`routes._write`."""
-
-    def __call__(
-        self,
-        path: str,
-        summary: str,
-        model: type[b.Strict],
-        flow: Flow,
-        read: Callable[[bytes], Any],
-        *,
-        status: int = 200,
-    ) -> None:
-        """Add a signed POST."""
-
-
-class Read(Protocol):
-    """`routes._read`."""
-
-    def __call__(self, path: str, summary: str, flow: Flow) -> None:
-        """Add a signed GET."""
-
-
-def add_routes(write: Write, read: Read) -> None:
+def add_routes(write: Write, read: Callable[[str, str, Flow], None]) -> None:
     """Put these routes beside the others."""
     write("/v1/policy/explain", "Why, and why not", ExplainBody, explain.explain, explain_request)
     write("/v1/policy/drafts", "Draft a change of rules", DraftBody, policy_calls.draft, draft_request, status=201)
