@@ -30,6 +30,13 @@ async def whole(tmp_path_factory):
 
 
 @pytest.fixture
+def walls(whole):
+    """The house, settled; a module that needs more of it makes its own."""
+    whole.settle()
+    return whole
+
+
+@pytest.fixture
 def ca(walls):
     return walls.caller("ca", "M0101", "case_worker")
 

@@ -19,26 +19,10 @@ EXPLAIN, DRAFTS = "/v1/policy/explain", "/v1/policy/drafts"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def whole(tmp_path_factory):
     async with api_house(tmp_path_factory.mktemp("house")) as made:
         await enrol_more(made, {"ed": {"J0300": ("security_administrator",)}})
         yield made
-
-
-@pytest.fixture
-async def walls(whole):
-    whole.settle()
-    return whole
-
-
-@pytest.fixture
-def school(walls):
-    return walls.caller("sc", "T0417", "school_psychologist")
 
 
 @contextmanager
@@ -71,11 +55,11 @@ def question(caller, child, **more):
 
 
 @pytest.fixture
-async def children(walls, school):
+async def children(walls, sc):
     """Three children: one whose guardian consents, one of whom nothing is recorded, one whose guardian has taken it back."""
     with_consent, without, withdrawn = walls.child(), walls.child(), walls.child()
-    await school.consent(with_consent)
-    await school.withdraw(await school.consent(withdrawn))
+    await sc.consent(with_consent)
+    await sc.withdraw(await sc.consent(withdrawn))
     return {"granted": with_consent, "none": without, "withdrawn": withdrawn}
 
 
@@ -85,17 +69,17 @@ async def explained(caller, document):
     return response
 
 
-async def test_without_a_case_nobody_learns_what_is_recorded_about_a_child(walls, school, children):
+async def test_without_a_case_nobody_learns_what_is_recorded_about_a_child(walls, sc, children):
     """The oracle test: byte-equal answers from equal reads for children with, without and with withdrawn consent."""
-    strange = await school.approved_case(walls.child(), ["X05"], "T0900")
+    strange = await sc.approved_case(walls.child(), ["X05"], "T0900")
     closed = {}
     for state, child in children.items():
-        closed[state] = await school.approved_case(child, ["X05"], "T0900")
-        done = await school.post("/v1/cases/close", {"case": closed[state]})
+        closed[state] = await sc.approved_case(child, ["X05"], "T0900")
+        done = await sc.post("/v1/cases/close", {"case": closed[state]})
         assert done.status_code == 200, done.text
-    other_exchange = {state: await school.approved_case(child, ["X02"], "T0900") for state, child in children.items()}
-    await explained(school, question(school, walls.child()))  # whatever is done once only is done
-    for caller in (school, walls.caller("ed", "J0201", "case_worker")):
+    other_exchange = {state: await sc.approved_case(child, ["X02"], "T0900") for state, child in children.items()}
+    await explained(sc, question(sc, walls.child()))  # whatever is done once only is done
+    for caller in (sc, walls.caller("ed", "J0201", "case_worker")):
         for cases in (dict.fromkeys(children), dict.fromkeys(children, strange), closed, other_exchange,
                       dict.fromkeys(children, "cs-" + "a" * 26)):  # fmt: skip
             answers, reads = [], []
@@ -111,11 +95,11 @@ async def test_without_a_case_nobody_learns_what_is_recorded_about_a_child(walls
             assert len(reads[0]) >= 2
 
 
-async def test_with_an_open_case_the_real_basis_is_explained(walls, school, children):
+async def test_with_an_open_case_the_real_basis_is_explained(walls, sc, children):
     codes, answers = {}, set()
     for state, child in children.items():
-        case = await school.approved_case(child, ["X05"], "T0900")
-        answered = (await explained(school, question(school, child, case=case))).json()
+        case = await sc.approved_case(child, ["X05"], "T0900")
+        answered = (await explained(sc, question(sc, child, case=case))).json()
         codes[state] = (answered["code"], {each["remedy"].get("who", "") for each in answered["fields"]})
         answers.add(json.dumps(answered))
     assert codes == {
@@ -126,13 +110,13 @@ async def test_with_an_open_case_the_real_basis_is_explained(walls, school, chil
     assert len(answers) == 3
 
 
-async def test_an_explanation_that_names_a_child_is_an_entry_in_its_history_and_a_made_up_one_is_none(walls, school):
+async def test_an_explanation_that_names_a_child_is_an_entry_in_its_history_and_a_made_up_one_is_none(walls, sc):
     child = walls.child()
     await walls.mark()
-    made_up = {name: value for name, value in question(school, child).items() if name != "pseudonym"}
-    await explained(school, {**made_up, "con": "granted"})
+    made_up = {name: value for name, value in question(sc, child).items() if name != "pseudonym"}
+    await explained(sc, {**made_up, "con": "granted"})
     assert await walls.entries() == []
-    answered = await explained(school, question(school, child))
+    answered = await explained(sc, question(sc, child))
     (entry,) = await walls.entries()
     assert (entry["kind"], entry["code"]) == ("policy.explained", "basis_missing")
     assert [skeleton["kind"] for skeleton, _ in await walls.history(child)] == ["policy.explained"]
@@ -143,9 +127,9 @@ async def test_an_explanation_that_names_a_child_is_an_entry_in_its_history_and_
     ("con", "code", "who"),
     [("granted", "", ""), ("none", "consent_none", "guardian"), ("withdrawn", "consent_withdrawn", "guardian")],
 )
-async def test_a_made_up_request_says_per_field_the_rule_and_the_smallest_change(school, con, code, who):
-    document = {"exchange": "X05", "action": "submit", "recipient": school.walls.site["ca"].party.text, "con": con}
-    answered = (await explained(school, document)).json()
+async def test_a_made_up_request_says_per_field_the_rule_and_the_smallest_change(sc, con, code, who):
+    document = {"exchange": "X05", "action": "submit", "recipient": sc.walls.site["ca"].party.text, "con": con}
+    answered = (await explained(sc, document)).json()
     assert answered["code"] == code
     assert len(answered["fields"]) >= 5
     for each in answered["fields"]:
@@ -154,13 +138,13 @@ async def test_a_made_up_request_says_per_field_the_rule_and_the_smallest_change
         assert each["remedy"].get("who", "") == who
 
 
-async def test_the_other_doors_and_unknown_words_are_refused(walls, school):
+async def test_the_other_doors_and_unknown_words_are_refused(walls, sc):
     child = walls.child()
-    refused(await school.post(EXPLAIN, question(school, child, door="emergency")), 422, "subject_unexpected")
-    refused(await school.post(EXPLAIN, {"exchange": "X05"}), 422, "body_invalid")
-    refused(await school.post(EXPLAIN, {"exchange": "X77", "con": "none"}), 404, "exchange_unknown")
-    refused(await school.post(EXPLAIN, {"exchange": "X05", "con": "none", "fields": ["nothing"]}), 422, "field_unknown")
-    refused(await school.post(EXPLAIN, {"exchange": "X05", "con": "perhaps"}), 422, "body_invalid", "perhaps")
+    refused(await sc.post(EXPLAIN, question(sc, child, door="emergency")), 422, "subject_unexpected")
+    refused(await sc.post(EXPLAIN, {"exchange": "X05"}), 422, "body_invalid")
+    refused(await sc.post(EXPLAIN, {"exchange": "X77", "con": "none"}), 404, "exchange_unknown")
+    refused(await sc.post(EXPLAIN, {"exchange": "X05", "con": "none", "fields": ["nothing"]}), 422, "field_unknown")
+    refused(await sc.post(EXPLAIN, {"exchange": "X05", "con": "perhaps"}), 422, "body_invalid", "perhaps")
 
 
 # --- change sets ------------------------------------------------------------------------------------------------------------
@@ -227,10 +211,10 @@ async def test_a_change_goes_from_draft_to_rollback_by_signed_calls(walls):
     ]
 
 
-async def test_who_works_with_children_drafts_no_rules(walls, school):
+async def test_who_works_with_children_drafts_no_rules(walls, sc):
     await walls.mark()
-    refused(await school.post(DRAFTS, {"reason": "r", "remove": ["X02.ca.q01"]}), 403, "policy_function")
-    refused(await school.get("/v1/policy/versions"), 403, "policy_function")
+    refused(await sc.post(DRAFTS, {"reason": "r", "remove": ["X02.ca.q01"]}), 403, "policy_function")
+    refused(await sc.get("/v1/policy/versions"), 403, "policy_function")
     assert {(entry["outcome"], entry["code"]) for entry in await walls.entries()} == {("denied", "policy_function")}
 
 

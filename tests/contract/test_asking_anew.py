@@ -11,31 +11,9 @@ from gateway.flows.renewals import ask_anew
 from gateway.flows.upkeep import upkeep
 from policies.book import build as build_snapshot
 from tests.console.site import settings_in
-from tests.contract.api_house import REPORT, api_house, refused
+from tests.contract.api_house import REPORT, refused
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def whole(tmp_path_factory):
-    async with api_house(tmp_path_factory.mktemp("house")) as made:
-        yield made
-
-
-@pytest.fixture
-def walls(whole):
-    whole.settle()
-    return whole
-
-
-@pytest.fixture
-def school(walls):
-    return walls.caller("sc", "T0417", "school_psychologist")
 
 
 def with_another_field(catalogue):
@@ -46,31 +24,31 @@ def with_another_field(catalogue):
     return replace(catalogue, exchanges={**catalogue.exchanges, "X05": wider}, digest="0" * 64)
 
 
-async def test_a_version_that_changes_the_fields_asks_anew_from_its_first_call_on(walls, school):
+async def test_a_version_that_changes_the_fields_asks_anew_from_its_first_call_on(walls, sc):
     child, ca = walls.child(), walls.caller("ca")
-    await school.consent(child)
-    assert (await school.post("/v1/send-permits", school.wish(child, ca))).status_code == 200
+    await sc.consent(child)
+    assert (await sc.post("/v1/send-permits", sc.wish(child, ca))).status_code == 200
     assert await ask_anew(walls.house) == 0
     book = walls.house.book
     before = book.snapshot
     book.publish(build_snapshot(with_another_field(before.catalogue), before.rules))
     try:
-        refused(await school.post("/v1/send-permits", school.wish(child, ca)), 403, "consent_renewal")
+        refused(await sc.post("/v1/send-permits", sc.wish(child, ca)), 403, "consent_renewal")
         await walls.mark()
         await upkeep(walls.house)
         await upkeep(walls.house)
-        tasks = (await school.get("/v1/reviews")).json()["reviews"]
+        tasks = (await sc.get("/v1/reviews")).json()["reviews"]
         assert [(task["kind"], task["exchange"]) for task in tasks] == [("renewal", "X05")]
         told = [entry for entry in await walls.entries() if entry.get("code") == "consent_renewal"]
         assert [(entry["kind"], entry["exchange"]) for entry in told] == [("review.opened", "X05")]
-        await school.consent(child)
-        assert (await school.post("/v1/send-permits", school.wish(child, ca))).status_code == 200
+        await sc.consent(child)
+        assert (await sc.post("/v1/send-permits", sc.wish(child, ca))).status_code == 200
     finally:
         book.publish(before)
         walls.house.looked_through.clear()
 
 
-async def test_at_the_end_of_an_embargo_both_holders_are_asked_and_silence_is_an_alarm(walls, school):
+async def test_at_the_end_of_an_embargo_both_holders_are_asked_and_silence_is_an_alarm(walls, sc):
     child, ca, yl = (
         walls.child(),
         walls.caller("ca", "M0101", "case_worker"),

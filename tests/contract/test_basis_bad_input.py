@@ -14,35 +14,13 @@ from gateway.domain.clock import SHANGHAI
 from gateway.errors import Denied
 from gateway.store.database import Database
 from keys.signing import SigningKey
-from tests.contract.api_house import X05_FIELDS, api_house, month_end, month_end_today, refused
+from tests.contract.api_house import X05_FIELDS, month_end, month_end_today, refused
 from tests.unit.consent.basis_world import CA, ED_BUREAU, X05, World
 from tests.unit.consent.basis_world import caller as party_caller
 
 pytestmark = pytest.mark.anyio
 
 SCHOOL = party_caller(ED_BUREAU, "wu")
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def whole(tmp_path_factory):
-    async with api_house(tmp_path_factory.mktemp("house")) as made:
-        yield made
-
-
-@pytest.fixture
-def walls(whole):
-    whole.settle()
-    return whole
-
-
-@pytest.fixture
-def school(walls):
-    return walls.caller("sc", "T0417", "school_psychologist")
 
 
 @pytest.fixture
@@ -99,35 +77,35 @@ def altered(statement, **changes):
     return f"{head}.{body}.{tail}"
 
 
-async def uncovered(walls, school, child, code="consent_none"):
-    refused(await school.post("/v1/send-permits", school.wish(child, walls.caller("ca"))), 403, code)
+async def uncovered(walls, sc, child, code="consent_none"):
+    refused(await sc.post("/v1/send-permits", sc.wish(child, walls.caller("ca"))), 403, code)
 
 
-async def test_a_forged_consent_is_refused_and_covers_nothing(walls, school):
+async def test_a_forged_consent_is_refused_and_covers_nothing(walls, sc):
     child = walls.child()
-    sound = signed(school, child)
+    sound = signed(sc, child)
     for forged, status, code in (
         (altered(sound, fields=["risk_band"]), 422, "statement_invalid"),
         (altered(sound, child_grant="granted", age_band="14-15"), 422, "statement_invalid"),
         (sound[:-4] + "AAAA", 422, "statement_invalid"),
-        (signed(school, child, key=SigningKey.generate()), 403, "recorder_unknown"),
-        (signed(school, child, person="T0900"), 422, "statement_invalid"),
+        (signed(sc, child, key=SigningKey.generate()), 403, "recorder_unknown"),
+        (signed(sc, child, person="T0900"), 422, "statement_invalid"),
     ):
-        refused(await hand_in(school, child, forged), status, code)
-    await uncovered(walls, school, child)
+        refused(await hand_in(sc, child, forged), status, code)
+    await uncovered(walls, sc, child)
 
 
-async def test_a_replayed_consent_covers_neither_the_same_child_again_nor_another(walls, school):
+async def test_a_replayed_consent_covers_neither_the_same_child_again_nor_another(walls, sc):
     child, other = walls.child(), walls.child()
-    statement = signed(school, child)
-    first = await hand_in(school, child, statement)
+    statement = signed(sc, child)
+    first = await hand_in(sc, child, statement)
     assert first.status_code == 201
-    refused(await hand_in(school, child, statement), 409, "consent_replayed")
-    refused(await hand_in(school, other, statement), 409, "consent_replayed")
-    await uncovered(walls, school, other)
-    await school.withdraw(first.json()["consent"])
-    refused(await hand_in(school, child, statement), 409, "consent_replayed")
-    await uncovered(walls, school, child, "consent_withdrawn")
+    refused(await hand_in(sc, child, statement), 409, "consent_replayed")
+    refused(await hand_in(sc, other, statement), 409, "consent_replayed")
+    await uncovered(walls, sc, other)
+    await sc.withdraw(first.json()["consent"])
+    refused(await hand_in(sc, child, statement), 409, "consent_replayed")
+    await uncovered(walls, sc, child, "consent_withdrawn")
 
 
 async def code_at(world, moment, **other):
@@ -174,17 +152,17 @@ async def test_of_overlapping_and_contradicting_consents_the_most_protective_cou
     assert await code_at(world, world.clock.moment) == "consent_withdrawn"
 
 
-async def test_expired_evidence_is_refused(walls, school):
+async def test_expired_evidence_is_refused(walls, sc):
     child, now = walls.child(), int(time.time())
     day = 86_400
     for statement, code in (
-        (signed(school, child, given=now - 31 * day), "consent_stale"),
-        (signed(school, child, given=now + 3_600), "consent_stale"),
-        (signed(school, child, now=now - 2 * day), "statement_expired"),
-        (signed(school, child, ends="2026-10-31"), "consent_term"),
+        (signed(sc, child, given=now - 31 * day), "consent_stale"),
+        (signed(sc, child, given=now + 3_600), "consent_stale"),
+        (signed(sc, child, now=now - 2 * day), "statement_expired"),
+        (signed(sc, child, ends="2026-10-31"), "consent_term"),
     ):
-        refused(await hand_in(school, child, statement), 403, code)
-    await uncovered(walls, school, child)
+        refused(await hand_in(sc, child, statement), 403, code)
+    await uncovered(walls, sc, child)
     ca = walls.caller("ca", "M0101", "case_worker")
     case = await ca.approved_case(child, ["X02"], "M0900", approve=False)
     refused(await approved(ca, case, "M0900", now=now - 40 * day), 403, "approval_expired")
@@ -232,7 +210,7 @@ async def test_a_reader_cannot_approve_himself_under_another_role(walls):
     assert (await reader.post("/v1/query", reader.ask(child, case))).status_code == 200
 
 
-async def test_one_stolen_client_key_mints_neither_officers_nor_approvers_nor_consents(walls, school):
+async def test_one_stolen_client_key_mints_neither_officers_nor_approvers_nor_consents(walls, sc):
     child, ca = walls.child(), walls.caller("ca", "M0101", "case_worker")
     stolen = ca.body.client_key
     case = await ca.approved_case(child, ["X02"], "M0900", approve=False)

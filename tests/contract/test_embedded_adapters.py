@@ -14,11 +14,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def whole(tmp_path_factory):
     async with api_house(tmp_path_factory.mktemp("embedded")) as made:
         yield made

@@ -21,11 +21,6 @@ SAME_SITE = {"sec-fetch-site": "same-origin"}
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("house")
 
@@ -34,17 +29,6 @@ def folder(tmp_path_factory):
 async def whole(folder):
     async with api_house(folder) as made:
         yield made
-
-
-@pytest.fixture
-def walls(whole):
-    whole.settle()
-    return whole
-
-
-@pytest.fixture
-def school(walls):
-    return walls.caller("sc", "T0417", "school_psychologist")
 
 
 def offer(caller, child, *, lifetime=7 * 86_400, **changes):
@@ -101,10 +85,10 @@ async def answered(walls, code, answer, view="granted"):
     return await send(walls, "/guardian/answer", code=code, notice=notice, view=view, answer=answer)
 
 
-async def test_a_guardian_agrees_on_the_page_and_the_school_may_send(walls, school):
+async def test_a_guardian_agrees_on_the_page_and_the_school_may_send(walls, sc):
     child, ca = walls.child(), walls.caller("ca")
-    refused(await school.post("/v1/send-permits", school.wish(child, ca)), 403, "consent_none")
-    made = await handed_over(school, child)
+    refused(await sc.post("/v1/send-permits", sc.wish(child, ca)), 403, "consent_none")
+    made = await handed_over(sc, child)
     assert made["address"] == f"http://127.0.0.1:8440/guardian/#{made['code']}"
     page = await read(walls, made["code"])
     assert page.status_code == 200
@@ -112,18 +96,16 @@ async def test_a_guardian_agrees_on_the_page_and_the_school_may_send(walls, scho
         assert words in page.text
     done = await answered(walls, made["code"], "agree")
     assert done.status_code == 200 and "已经记录：同意" in done.text
-    assert await school.delivered(child, ca, WARNING)
-    (known,) = [
-        each for each in (await school.get("/v1/consents/links")).json()["links"] if each["link"] == made["link"]
-    ]
+    assert await sc.delivered(child, ca, WARNING)
+    (known,) = [each for each in (await sc.get("/v1/consents/links")).json()["links"] if each["link"] == made["link"]]
     assert known["state"] == "given"
-    await school.withdraw(known["consent"])
-    refused(await school.post("/v1/send-permits", school.wish(child, ca)), 403, "consent_withdrawn")
+    await sc.withdraw(known["consent"])
+    refused(await sc.post("/v1/send-permits", sc.wish(child, ca)), 403, "consent_withdrawn")
 
 
-async def test_the_entry_holds_the_signed_offer_and_the_evidence_that_the_consent_names(walls, school):
+async def test_the_entry_holds_the_signed_offer_and_the_evidence_that_the_consent_names(walls, sc):
     child = walls.child()
-    made = await handed_over(school, child)
+    made = await handed_over(sc, child)
     page = await read(walls, made["code"])
     await answered(walls, made["code"], "agree")
     (asked, _), (given, opened) = (await walls.history(child))[-2:]
@@ -140,18 +122,18 @@ async def test_the_entry_holds_the_signed_offer_and_the_evidence_that_the_consen
         assert rows.one() == (hashlib.sha256(canonical(evidence)).hexdigest(), "link_page")
 
 
-async def test_a_refusal_on_the_page_is_respected_for_90_days(walls, school):
+async def test_a_refusal_on_the_page_is_respected_for_90_days(walls, sc):
     child = walls.child()
-    made = await handed_over(school, child)
+    made = await handed_over(sc, child)
     done = await answered(walls, made["code"], "refuse", view="")
     assert "已经记录：不同意" in done.text
-    refused(await link(school, child), 403, "consent_asked_again")
-    refused(await school.post("/v1/send-permits", school.wish(child, walls.caller("ca"))), 403, "consent_none")
+    refused(await link(sc, child), 403, "consent_asked_again")
+    refused(await sc.post("/v1/send-permits", sc.wish(child, walls.caller("ca"))), 403, "consent_none")
 
 
-async def test_an_answer_counts_once(walls, school):
+async def test_an_answer_counts_once(walls, sc):
     child = walls.child()
-    made = await handed_over(school, child)
+    made = await handed_over(sc, child)
     notice = digest_in(await read(walls, made["code"]))
     form = {"code": made["code"], "notice": notice, "view": "granted", "answer": "agree"}
     answers = await asyncio.gather(*(send(walls, "/guardian/answer", **form) for _ in range(4)))
@@ -163,16 +145,16 @@ async def test_an_answer_counts_once(walls, school):
     assert kinds.count("consent.given") == 1 and "consent.refused" not in kinds
 
 
-async def test_one_signed_offer_makes_one_link(walls, school):
+async def test_one_signed_offer_makes_one_link(walls, sc):
     child = walls.child()
-    body = {"subject": {"pseudonym": school.pseudonym(child)}, "statement": offer(school, child)}
-    assert (await school.post("/v1/consents/links", body)).status_code == 201
-    refused(await school.post("/v1/consents/links", body), 409, "consent_replayed")
+    body = {"subject": {"pseudonym": sc.pseudonym(child)}, "statement": offer(sc, child)}
+    assert (await sc.post("/v1/consents/links", body)).status_code == 201
+    refused(await sc.post("/v1/consents/links", body), 409, "consent_replayed")
 
 
-async def test_a_link_ends_after_three_days_and_its_offer_is_wiped(walls, school):
+async def test_a_link_ends_after_three_days_and_its_offer_is_wiped(walls, sc):
     child = walls.child()
-    made = await handed_over(school, child)
+    made = await handed_over(sc, child)
     walls.clock.ahead = timedelta(days=3)
     late = await read(walls, made["code"])
     assert late.status_code == 410 and "已经过期" in late.text
@@ -188,8 +170,8 @@ async def test_a_link_ends_after_three_days_and_its_offer_is_wiped(walls, school
         assert rows.one() == ("waiting", "")
 
 
-async def test_a_link_ends_with_the_officers_signature_if_that_is_sooner(walls, school):
-    made = await handed_over(school, walls.child(), lifetime=3_600)
+async def test_a_link_ends_with_the_officers_signature_if_that_is_sooner(walls, sc):
+    made = await handed_over(sc, walls.child(), lifetime=3_600)
     ends = datetime.fromisoformat(made["ends"])
     assert timedelta(minutes=58) < ends - walls.house.clock.now() <= timedelta(hours=1)
     walls.clock.ahead = timedelta(minutes=58)
@@ -199,19 +181,19 @@ async def test_a_link_ends_with_the_officers_signature_if_that_is_sooner(walls, 
     assert late.status_code == 410 and "已经过期" in late.text
 
 
-async def test_a_link_that_was_taken_back_opens_nothing(walls, school):
+async def test_a_link_that_was_taken_back_opens_nothing(walls, sc):
     child = walls.child()
-    made = await handed_over(school, child)
+    made = await handed_over(sc, child)
     stranger = walls.caller("ed", "J0201", "case_worker")
     refused(await stranger.post("/v1/consents/links/cancel", {"link": made["link"]}), 409, "link_state")
-    back = await school.post("/v1/consents/links/cancel", {"link": made["link"]})
+    back = await sc.post("/v1/consents/links/cancel", {"link": made["link"]})
     assert back.json()["state"] == "cancelled"
     page = await read(walls, made["code"])
     assert page.status_code == 410 and "收回" in page.text
-    refused(await school.post("/v1/consents/links/cancel", {"link": made["link"]}), 409, "link_state")
+    refused(await sc.post("/v1/consents/links/cancel", {"link": made["link"]}), 409, "link_state")
 
 
-async def test_a_wrong_code_opens_nothing_and_trying_is_slowed(walls, school):
+async def test_a_wrong_code_opens_nothing_and_trying_is_slowed(walls, sc):
     for code in ("", "abcd", "a" * 26, "ABCD-EFGH " * 3, "〇" * 26, "a" * 70_000):
         assert (await read(walls, code)).status_code in (404, 422), code[:9]
     tries = [await read(walls, "b" * 26) for _ in range(130)]
@@ -219,16 +201,16 @@ async def test_a_wrong_code_opens_nothing_and_trying_is_slowed(walls, school):
     assert tries[-1].status_code == 429
 
 
-async def test_the_code_may_be_typed_with_capitals_spaces_and_full_width_letters(walls, school):
-    made = await handed_over(school, walls.child())
+async def test_the_code_may_be_typed_with_capitals_spaces_and_full_width_letters(walls, sc):
+    made = await handed_over(sc, walls.child())
     plain = made["code"].replace("-", "")
     wide = "".join(chr(ord(letter) + 0xFEE0) for letter in plain.upper())
     for typed in (plain, plain.upper(), f"  {plain[:9]} {plain[9:]}\u3000", wide):
         assert (await read(walls, typed)).status_code == 200, typed
 
 
-async def test_from_eight_the_childs_view_has_to_be_chosen_before_agreeing(walls, school):
-    made = await handed_over(school, walls.child())
+async def test_from_eight_the_childs_view_has_to_be_chosen_before_agreeing(walls, sc):
+    made = await handed_over(sc, walls.child())
     page = await answered(walls, made["code"], "agree", view="")
     assert page.status_code == 422 and "请先选择孩子自己的意见" in page.text
     page = await answered(walls, made["code"], "agree", view="not_asked")
@@ -238,62 +220,62 @@ async def test_from_eight_the_childs_view_has_to_be_chosen_before_agreeing(walls
     assert (await answered(walls, made["code"], "agree")).status_code == 200
 
 
-async def test_a_childs_objection_holds_the_consent_for_a_human(walls, school):
+async def test_a_childs_objection_holds_the_consent_for_a_human(walls, sc):
     child = walls.child()
-    made = await handed_over(school, child)
+    made = await handed_over(sc, child)
     page = await answered(walls, made["code"], "agree", view="objects")
     assert "暂不共享" in page.text
-    refused(await school.post("/v1/send-permits", school.wish(child, walls.caller("ca"))), 403, "child_objects")
-    reviews = (await school.get("/v1/reviews")).json()["reviews"]
+    refused(await sc.post("/v1/send-permits", sc.wish(child, walls.caller("ca"))), 403, "child_objects")
+    reviews = (await sc.get("/v1/reviews")).json()["reviews"]
     assert any(review["kind"] == "objection" for review in reviews)
 
 
-async def test_a_guardians_page_never_gives_the_own_consent_of_a_child_of_fourteen(walls, school):
+async def test_a_guardians_page_never_gives_the_own_consent_of_a_child_of_fourteen(walls, sc):
     child, ca = walls.child(), walls.caller("ca")
-    made = await handed_over(school, child, age_band="14-15")
+    made = await handed_over(sc, child, age_band="14-15")
     page = await read(walls, made["code"])
     assert 'value="granted"' not in page.text
     assert (await answered(walls, made["code"], "agree", view="granted")).status_code == 422
     assert (await answered(walls, made["code"], "agree", view="not_asked")).status_code == 200
-    refused(await school.post("/v1/send-permits", school.wish(child, ca)), 403, "child_consent_missing")
-    own = await handed_over(school, child, age_band="14-15", grantor="child", guardian="", relation="01")
+    refused(await sc.post("/v1/send-permits", sc.wish(child, ca)), 403, "child_consent_missing")
+    own = await handed_over(sc, child, age_band="14-15", grantor="child", guardian="", relation="01")
     page = await read(walls, own["code"])
     assert "你同意共享这些信息吗" in page.text and "您" not in re.sub(r"(?s)<footer>.*", "", page.text)
     assert (await answered(walls, own["code"], "agree", view="")).status_code == 200
-    assert await school.delivered(child, ca, WARNING)
+    assert await sc.delivered(child, ca, WARNING)
 
 
-async def test_an_offer_that_the_law_would_not_take_makes_no_link(walls, school):
+async def test_an_offer_that_the_law_would_not_take_makes_no_link(walls, sc):
     child = walls.child()
-    refused(await link(school, child, grantor="civil_affairs_guardian"), 403, "guardian_two_approvers")
-    refused(await link(school, child, recipients=["health"]), 403, "consent_scope")
-    refused(await link(school, child, ends="2026-12-30"), 403, "consent_term")
-    refused(await link(school, child, fields=["*"]), 403, "consent_wildcard")
-    refused(await link(school, child, method="in_person"), 422, "consent_form")
-    refused(await link(school, child, given=int(time.time())), 422, "consent_form")
-    refused(await link(school, child, grantor="child", guardian=""), 403, "grantor_age")
+    refused(await link(sc, child, grantor="civil_affairs_guardian"), 403, "guardian_two_approvers")
+    refused(await link(sc, child, recipients=["health"]), 403, "consent_scope")
+    refused(await link(sc, child, ends="2026-12-30"), 403, "consent_term")
+    refused(await link(sc, child, fields=["*"]), 403, "consent_wildcard")
+    refused(await link(sc, child, method="in_person"), 422, "consent_form")
+    refused(await link(sc, child, given=int(time.time())), 422, "consent_form")
+    refused(await link(sc, child, grantor="child", guardian=""), 403, "grantor_age")
     other = walls.caller("ed", "J0201", "case_worker")
-    body = {"subject": {"pseudonym": school.pseudonym(child)}, "statement": offer(other, child)}
-    refused(await school.post("/v1/consents/links", body), 403, "consent_recorder")
+    body = {"subject": {"pseudonym": sc.pseudonym(child)}, "statement": offer(other, child)}
+    refused(await sc.post("/v1/consents/links", body), 403, "consent_recorder")
 
 
-async def test_an_offer_is_no_consent(walls, school):
+async def test_an_offer_is_no_consent(walls, sc):
     child = walls.child()
-    body = {"subject": {"pseudonym": school.pseudonym(child)}, "statement": offer(school, child)}
-    refused(await school.post("/v1/consents", body), 422, "consent_form")
+    body = {"subject": {"pseudonym": sc.pseudonym(child)}, "statement": offer(sc, child)}
+    refused(await sc.post("/v1/consents", body), 422, "consent_form")
 
 
-async def test_words_that_changed_since_they_were_shown_are_read_again(walls, school):
-    made = await handed_over(school, walls.child())
+async def test_words_that_changed_since_they_were_shown_are_read_again(walls, sc):
+    made = await handed_over(sc, walls.child())
     form = {"code": made["code"], "view": "granted", "answer": "agree"}
     page = await send(walls, "/guardian/answer", **form, notice="0" * 64)
     assert page.status_code == 422 and "请重新看一遍" in page.text
     assert (await answered(walls, made["code"], "agree")).status_code == 200
 
 
-async def test_a_stopped_client_or_a_revoked_guardian_ends_its_links(walls, school):
+async def test_a_stopped_client_or_a_revoked_guardian_ends_its_links(walls, sc):
     child, ca = walls.child(), walls.caller("ca", "M0101", "case_worker")
-    made = await handed_over(school, child)
+    made = await handed_over(sc, child)
     client = "sc-system"
     await walls.change(lambda writing: throw_switch(writing, "client", client, by="operator", now=0))
     walls.house.registry.forget()
@@ -304,14 +286,14 @@ async def test_a_stopped_client_or_a_revoked_guardian_ends_its_links(walls, scho
     assert (await ca.post("/v1/guardians/revoke", revoked)).status_code == 201
     page = await answered(walls, made["code"], "agree")
     assert page.status_code == 403 and "请联系" in page.text
-    refused(await link(school, child), 403, "guardian_revoked")
+    refused(await link(sc, child), 403, "guardian_revoked")
     (denied, _) = (await walls.history(child))[-2]
     assert (denied["kind"], denied["outcome"], denied["code"]) == ("consent.given", "denied", "guardian_revoked")
 
 
-async def test_the_code_stands_in_no_file_of_the_gateway_and_in_no_entry(walls, school, folder):
+async def test_the_code_stands_in_no_file_of_the_gateway_and_in_no_entry(walls, sc, folder):
     child = walls.child()
-    made = await handed_over(school, child)
+    made = await handed_over(sc, child)
     await answered(walls, made["code"], "agree")
     plain = made["code"].replace("-", "")
     files = [each for each in (folder / "gateway").rglob("*") if each.is_file()]
@@ -321,8 +303,8 @@ async def test_the_code_stands_in_no_file_of_the_gateway_and_in_no_entry(walls, 
         assert text not in str(await walls.history(child))
 
 
-async def test_every_answer_of_the_page_is_fenced_and_nothing_of_it_is_kept(walls, school):
-    made = await handed_over(school, walls.child())
+async def test_every_answer_of_the_page_is_fenced_and_nothing_of_it_is_kept(walls, sc):
+    made = await handed_over(sc, walls.child())
     pages = [await walls.http.get("/guardian/"), await read(walls, made["code"]), await read(walls, "c" * 26)]
     for page in pages:
         policy = page.headers["content-security-policy"]
@@ -339,28 +321,28 @@ async def test_every_answer_of_the_page_is_fenced_and_nothing_of_it_is_kept(wall
     assert (moved.status_code, moved.headers["location"]) == (307, "/guardian/")
 
 
-async def test_a_protective_report_is_untouched_by_a_refusal(walls, school):
+async def test_a_protective_report_is_untouched_by_a_refusal(walls, sc):
     child, ca = walls.child(), walls.caller("ca")
-    made = await handed_over(school, child)
+    made = await handed_over(sc, child)
     await answered(walls, made["code"], "refuse", view="")
     reporter = walls.caller("sc", "T0500", "reporter")
     assert await reporter.delivered(child, ca, REPORT, exchange="X20", purpose="P07", door="protective")
 
 
-async def test_the_sdk_hands_a_link_over_follows_it_and_takes_it_back(walls, school):
+async def test_the_sdk_hands_a_link_over_follows_it_and_takes_it_back(walls, sc):
     child = walls.child()
-    async with school.sdk() as client:
-        made = await client.hand_over_link(offer(school, child), pseudonym=school.pseudonym(child))
+    async with sc.sdk() as client:
+        made = await client.hand_over_link(offer(sc, child), pseudonym=sc.pseudonym(child))
         assert (await answered(walls, made["code"], "agree")).status_code == 200
         (known,) = [each for each in await client.links() if each["link"] == made["link"]]
         await client.withdraw_consent(known["consent"])
-        fewer = offer(school, child, fields=["risk_band"])
-        other = await client.hand_over_link(fewer, pseudonym=school.pseudonym(child))
+        fewer = offer(sc, child, fields=["risk_band"])
+        other = await client.hand_over_link(fewer, pseudonym=sc.pseudonym(child))
         await client.cancel_link(other["link"])
     assert (await read(walls, other["code"])).status_code == 410
 
 
-async def test_the_address_is_that_of_the_portal_which_passes_the_page_on(walls, school):
+async def test_the_address_is_that_of_the_portal_which_passes_the_page_on(walls, sc):
     walls.app.state.house = replace(walls.house, guardian_address="https://portal.example/guardian/")
-    made = await handed_over(school, walls.child())
+    made = await handed_over(sc, walls.child())
     assert made["address"] == f"https://portal.example/guardian/#{made['code']}"
