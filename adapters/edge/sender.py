@@ -1,7 +1,7 @@
 """The departmental system's own door: it names local records, the edge turns them into a sending.
 
-Rules kept here: loopback only, authenticated by a token of its own; values not given are read from the register; a record without a
-pseudonym is not sent; what leaves is catalogue values, reduced and sealed by the SDK under the send permit; with a spool, a sending is
+Rules kept here: loopback only, authenticated by a token of its own; values not given are read from the register, once for one key;
+a record without a pseudonym is not sent; what leaves is catalogue values, reduced and sealed by the SDK under the send permit; with a spool, a sending is
 on disk before it is tried, and one key is delivered once.
 
 POST /local/send  header `Local-Token`
@@ -19,6 +19,7 @@ import contextlib
 import hmac
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fastapi import FastAPI, Request
@@ -32,6 +33,7 @@ from adapters.edge.port import GatewayPort, Sending, SendingLine
 from adapters.edge.service import answer_json, limited, problem
 from adapters.edge.spool import Spool
 from gateway.domain.orders import FieldValue
+from gateway.domain.parties import Party
 from gateway.domain.vocabulary import Door
 from gateway.errors import BadRequest, Denied, GatewayError, NotAuthenticated, ProviderFault
 from gateway.release import wire_reading as read
@@ -59,6 +61,24 @@ class Outcomes(Protocol):
     async def take(self, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
         """Keep it. Raises `NotAuthenticated`, `BadRequest`."""
         ...
+
+
+_Line = tuple[str | None, dict[str, FieldValue] | None, str | None]
+"""Local key, values and region; each may be left to the register."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A request of the departmental system, read and checked, before its register is asked for anything."""
+
+    exchange: str
+    purpose: str
+    door: Door
+    recipient: Party
+    key: str
+    records: tuple[_Line, ...] = field(repr=False)
+    case: str | None
+    reason: str | None = field(repr=False)
 
 
 class Sender:
@@ -96,55 +116,62 @@ class Sender:
 
     async def accept(self, body: bytes) -> dict[str, Any]:
         """Keep and try a request that was authenticated before. Raises as `send` does, `GatewayFault("spool_full")`."""
-        try:
-            given = read.read_json(body, limit=MAX_SENDING)
-            sending = await self._sending(given)
-        except BadRequest as error:
-            if error.code == "wire_invalid":
-                raise BadRequest("local_request_invalid", **error.facts) from None
-            raise
+        wanted = _wanted(body)
         if self._spool is None:
-            return await self._handed_in(sending)
-        finished = self._spool.put(sending.key, body)
+            return await self._handed_in(await self._filled(wanted))
+        kept_before = self._spool.waits(wanted.key)
+        finished = self._spool.put(wanted.key, body)
         if finished is not None:
             return finished
-        return await self._tried(sending, self._spool)
-
-    async def _tried(self, sending: Sending, spool: Spool) -> dict[str, Any]:
-        """One try of a kept sending: finished, refused for good, or queued."""
-        if sending.key in self._under_way:
-            return {"queued": sending.key}
-        self._under_way.add(sending.key)
+        # Durable from here on: after a crash the request is found by `catch_up`, although nobody was told that it was taken.
         try:
-            said = await self._handed_in(sending)
+            return await self._tried(wanted, self._spool)
+        except ProviderFault:
+            if not kept_before:
+                self._spool.forget(wanted.key)
+            raise
+
+    async def _tried(self, wanted: Wanted, spool: Spool) -> dict[str, Any]:
+        """One try of a kept request: finished, refused for good, or queued.
+
+        The key is claimed before the register is read, so that two tries never read the same records or send them twice.
+        """
+        if wanted.key in self._under_way:
+            return {"queued": wanted.key}
+        self._under_way.add(wanted.key)
+        try:
+            said = await self._handed_in(await self._filled(wanted))
         except GatewayError as error:
             if error.code == _ACCEPTED_BEFORE:
                 # The gateway has this key from a try whose answer we never heard.
                 said = {"delivery": "", "receipt": "", "denied": {}, "repeated": True}
             elif error.code in PASSING:
-                spool.tried(sending.key)
-                self._log.note("fault", exchange=sending.exchange, code=error.code)
-                return {"queued": sending.key}
+                spool.tried(wanted.key)
+                self._log.note("fault", exchange=wanted.exchange, code=error.code)
+                return {"queued": wanted.key}
+            elif isinstance(error, ProviderFault):
+                # The department's own register answers wrongly: whoever called decides whether the request keeps its place.
+                spool.tried(wanted.key)
+                raise
             else:
-                spool.forget(sending.key)
+                spool.forget(wanted.key)
                 raise
         finally:
-            self._under_way.discard(sending.key)
-        spool.finish(sending.key, said)
+            self._under_way.discard(wanted.key)
+        spool.finish(wanted.key, said)
         return said
 
     async def catch_up(self) -> int:
         """Try what waits in the spool once; how many were finished. What is refused for good is noted and dropped."""
         done = 0
         for kept in self._spool.oldest() if self._spool is not None else ():
+            assert self._spool is not None
+            if not self._spool.waits(kept.key):
+                continue  # finished by its own call while we were busy with the ones before
             try:
-                sending = await self._sending(read.read_json(kept.body, limit=MAX_SENDING))
-                assert self._spool is not None
-                done += "queued" not in await self._tried(sending, self._spool)
-            except ProviderFault as error:
-                # The department's own system is away; the sending keeps its place.
-                self._log.note("fault", code=error.code)
+                done += "queued" not in await self._tried(_wanted(kept.body), self._spool)
             except GatewayError as error:
+                # A register that answers wrongly may be mended: what was taken keeps its place.
                 self._log.note("fault", code=error.code)
         return done
 
@@ -167,28 +194,21 @@ class Sender:
             raise Denied("local_all_denied", rules=(), **{f"line_{number}": code for number, code in denied.items()})
         return {"delivery": sent.delivery, "receipt": sent.receipt, "denied": denied}
 
-    async def _sending(self, given: dict[str, Any]) -> Sending:
-        wire = read.members(given, _MEMBERS, frozenset({"case", "reason"}))
-        exchange = read.matched(wire["exchange"], read.TOKEN, "exchange")
-        records = read.listing(wire["records"], "records", _record, limit=read.MAX_LINES)
+    async def _filled(self, wanted: Wanted) -> Sending:
+        """The request with the register's values. Raises `BadRequest("local_record_unknown")` and what the register raises."""
+        records = wanted.records
         unfilled = tuple(key for key, values, _ in records if key is not None and values is None)
-        found = await self._source.local_values(exchange, unfilled) if unfilled else {}
-        try:
-            door = Door(wire["door"])
-        except ValueError:
-            raise BadRequest("local_request_invalid", member="door") from None
+        found = await self._source.local_values(wanted.exchange, unfilled) if unfilled else {}
+        child = self._source.is_about_children(wanted.exchange)
         return Sending(
-            exchange=exchange,
-            purpose=read.matched(wire["purpose"], read.TOKEN, "purpose"),
-            door=door,
-            recipient=read.party(wire["recipient"], "recipient"),
-            lines=tuple(
-                self._line(key, values, region, found, child=self._source.is_about_children(exchange))
-                for key, values, region in records
-            ),
-            key=read.matched(wire["key"], read.TOKEN, "key"),
-            case=read.matched(wire["case"], read.TOKEN, "case") if "case" in wire else None,
-            reason=read.text(wire["reason"], "reason") if "reason" in wire else None,
+            exchange=wanted.exchange,
+            purpose=wanted.purpose,
+            door=wanted.door,
+            recipient=wanted.recipient,
+            lines=tuple(self._line(key, values, region, found, child=child) for key, values, region in records),
+            key=wanted.key,
+            case=wanted.case,
+            reason=wanted.reason,
         )
 
     def _line(
@@ -252,7 +272,34 @@ def build_local_app(sender: Sender, webhook: Webhook | None = None, outcomes: Ou
     return app
 
 
-def _record(value: Any) -> tuple[str | None, dict[str, FieldValue] | None, str | None]:
+def _wanted(body: bytes) -> Wanted:
+    """Read a request. Raises `BadRequest("local_request_invalid")`."""
+    try:
+        wire = read.members(read.read_json(body, limit=MAX_SENDING), _MEMBERS, frozenset({"case", "reason"}))
+        return Wanted(
+            exchange=read.matched(wire["exchange"], read.TOKEN, "exchange"),
+            purpose=read.matched(wire["purpose"], read.TOKEN, "purpose"),
+            door=_door(wire["door"]),
+            recipient=read.party(wire["recipient"], "recipient"),
+            key=read.matched(wire["key"], read.TOKEN, "key"),
+            records=tuple(read.listing(wire["records"], "records", _record, limit=read.MAX_LINES)),
+            case=read.matched(wire["case"], read.TOKEN, "case") if "case" in wire else None,
+            reason=read.text(wire["reason"], "reason") if "reason" in wire else None,
+        )
+    except BadRequest as error:
+        if error.code == "wire_invalid":
+            raise BadRequest("local_request_invalid", **error.facts) from None
+        raise
+
+
+def _door(value: Any) -> Door:
+    try:
+        return Door(value)
+    except ValueError:
+        raise BadRequest("local_request_invalid", member="door") from None
+
+
+def _record(value: Any) -> _Line:
     wire = read.members(value, frozenset(), frozenset({"record", "values", "region"}))
     key = read.text(wire["record"], "record", limit=64) if "record" in wire else None
     values = read.by_field(wire["values"], "values", read.field_value) if "values" in wire else None

@@ -81,6 +81,11 @@ class Spool:
         )
         return None
 
+    def waits(self, key: str) -> bool:
+        """Whether a sending is kept and not finished."""
+        row = self._db.execute("SELECT body IS NOT NULL FROM sendings WHERE key = ?", (key,)).fetchone()
+        return row is not None and bool(row[0])
+
     def tried(self, key: str) -> None:
         """Count a try that failed for now."""
         self._db.execute("UPDATE sendings SET tries = tries + 1 WHERE key = ?", (key,))

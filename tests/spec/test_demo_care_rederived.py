@@ -46,12 +46,11 @@ def test_hospital_was_read_for_one_patient_and_never_for_a_diagnosis_a_drug_or_a
     assert derived.hospital.other == ("Task in full",)  # the story's own look into the hospital in step i
 
 
-def test_hotline_was_read_twice_for_the_client_whom_its_vendor_named_twice_and_sent_once(derived):
+def test_hotline_was_read_once_for_the_client_whom_its_vendor_named_twice_and_sent_once(derived):
     client = circles.client_key(derived.truth.roles.pupil)
     columns = frozenset(care.HAND_OVER_COLUMNS.values()) | care.CLIENT_FRAME
     assert list(derived.league.asked) == [
         Asked((), frozenset(care.CLIENT_IDENTITY)),
-        Asked((client,), columns),
         Asked((client,), columns),
         Asked(("S3301060", "S3301062"), frozenset(care.SERVICE_COLUMNS)),
     ]

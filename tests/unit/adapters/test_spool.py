@@ -13,11 +13,12 @@ from random import Random
 
 import pytest
 
+from adapters.base.source import Record
 from adapters.edge.log import EdgeLog
 from adapters.edge.port import Sent
 from adapters.edge.sender import Sender
 from adapters.edge.spool import Spool
-from gateway.errors import BadRequest, Denied, GatewayFault
+from gateway.errors import BadRequest, Denied, GatewayFault, ProviderFault
 
 pytestmark = pytest.mark.anyio
 PARTY = "11330106MB00000011/civil_affairs"
@@ -49,8 +50,12 @@ class Gateway:
 
     def __init__(self):
         self.accepted, self.away, self.lose, self.refuse = {}, False, False, ""
+        self.reached, self.answering = asyncio.Event(), asyncio.Event()
+        self.answering.set()
 
     async def send(self, sending):
+        self.reached.set()
+        await self.answering.wait()
         if self.away:
             raise GatewayFault("gateway_unreachable")
         if self.refuse:
@@ -107,6 +112,93 @@ async def test_one_key_is_one_content(sender):
     with pytest.raises(BadRequest) as caught:
         await sender.send(request("key-0001", purpose="P06"), "t")
     assert caught.value.code == "local_key_reused"
+
+
+class Register(Source):
+    """Counts how often it was read; `hold` keeps a read open, `fault` makes it fail."""
+
+    def __init__(self):
+        self.reads, self.hold, self.fault = 0, asyncio.Event(), ""
+        self.hold.set()
+
+    async def local_values(self, exchange, records):
+        self.reads += 1
+        await self.hold.wait()
+        if self.fault:
+            raise ProviderFault(self.fault)
+        return {key: Record(key, "330106", None, {"org_name": "服务台"}) for key in records}
+
+
+@pytest.fixture
+def register(sender):
+    sender._source = Register()
+    return sender._source
+
+
+READ = {"records": [{"record": "S1"}]}
+
+
+async def test_a_round_of_catching_up_does_not_read_what_a_call_is_reading(sender, gateway, register):
+    register.hold.clear()
+    call = asyncio.create_task(sender.send(request("key-0001", **READ), "t"))
+    while not register.reads:
+        await asyncio.sleep(0)
+    assert await sender.catch_up() == 0
+    register.hold.set()
+    assert (await call)["delivery"] == "d-1"
+    assert (register.reads, len(gateway.accepted)) == (1, 1)
+
+
+async def test_a_round_of_catching_up_leaves_what_a_call_is_handing_in(sender, gateway, register):
+    gateway.answering.clear()
+    call = asyncio.create_task(sender.send(request("key-0001", **READ), "t"))
+    await gateway.reached.wait()
+    assert await sender.catch_up() == 0
+    gateway.answering.set()
+    assert (await call)["receipt"]
+    assert (register.reads, len(gateway.accepted)) == (1, 1)
+
+
+async def test_a_round_of_catching_up_leaves_what_a_call_finished_meanwhile_and_its_receipt(sender, gateway, register):
+    gateway.away = True
+    await sender.send(request("key-0001", **READ), "t")
+    await sender.send(request("key-0002", **READ), "t")
+    gateway.away = False
+    register.hold.clear()
+    round_of_two = asyncio.create_task(sender.catch_up())
+    while register.reads < 3:
+        await asyncio.sleep(0)
+    register.hold.set()
+    said = await sender.send(request("key-0002", **READ), "t")
+    await round_of_two
+    assert await sender.send(request("key-0002", **READ), "t") == said
+    assert said["receipt"] and "repeated" not in said
+    assert (register.reads, sorted(gateway.accepted)) == (4, ["key-0001", "key-0002"])
+
+
+async def test_a_repeat_of_a_finished_key_does_not_read_the_register_again(sender, register):
+    first = await sender.send(request("key-0001", **READ), "t")
+    assert await sender.send(request("key-0001", **READ), "t") == first
+    assert register.reads == 1
+
+
+async def test_a_call_whose_register_fails_is_told_so_and_not_kept(sender, register):
+    register.fault = "provider_garbage"
+    with pytest.raises(ProviderFault, match="provider_garbage"):
+        await sender.send(request("key-0001", **READ), "t")
+    assert sender.spool.waiting == 0
+
+
+async def test_a_queued_sending_keeps_its_place_while_the_register_fails(sender, gateway, register):
+    gateway.away = True
+    await sender.send(request("key-0001", **READ), "t")
+    gateway.away, register.fault = False, "provider_garbage"
+    assert await sender.catch_up() == 0
+    with pytest.raises(ProviderFault):
+        await sender.send(request("key-0001", **READ), "t")
+    register.fault = ""
+    assert await sender.catch_up() == 1
+    assert list(gateway.accepted) == ["key-0001"]
 
 
 async def test_what_is_refused_for_good_does_not_stay(sender, gateway):
