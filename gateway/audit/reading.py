@@ -135,27 +135,38 @@ async def open_detail(reading: Reading, keeper: Keeper, row: EntryRow, known: Se
     """
     if row.detail is None:
         raise BadRequest("detail_destroyed")
-    kind, sealed = row.detail[:1], row.detail[1:]
+    kind = row.detail[:1]
     if kind == ESCROWED_DETAIL:
         raise BadRequest("detail_escrowed")
     if kind != PLAIN_DETAIL:
         raise GatewayFault("log_entry_invalid", index=row.index)
-    hints = [row.hints[at : at + HINT_BYTES] for at in range(0, len(row.hints), HINT_BYTES)]
     near = [key for holder in (*known, LOG_HOLDER) for key in await store.key_generations(reading, holder)]
     for candidates in (near, None):
         rows = await store.all_keys(reading) if candidates is None else candidates
-        holders = _matching(keeper, rows, hints, sealed[:12])
-        for chosen in itertools.islice(itertools.product(*holders), 64):
-            try:
-                salted = aead_open(joint_key(chosen), sealed, row.entry_id.encode())
-            except GatewayFault:
-                continue
-            detail = read_detail(salted, read_skeleton(row.leaf))
-            if "children" in detail:
-                # As they are known now: the gateway's own scope may have been rotated since the detail was sealed.
-                detail["children"] = [holding[key].hex() for holding, key in zip(holders, chosen, strict=True)]
+        detail = detail_by(keeper, row, rows)
+        if detail is not None:
             return detail
     raise BadRequest("detail_destroyed")
+
+
+def detail_by(keeper: Keeper, row: EntryRow, keys: Sequence[KeyRow]) -> dict[str, Any] | None:
+    """The detail as these keys open it, checked against its skeleton; None where they do not, or where it is not a plain one."""
+    if row.detail is None or row.detail[:1] != PLAIN_DETAIL:
+        return None
+    sealed = row.detail[1:]
+    hints = [row.hints[at : at + HINT_BYTES] for at in range(0, len(row.hints), HINT_BYTES)]
+    holders = _matching(keeper, keys, hints, sealed[:12])
+    for chosen in itertools.islice(itertools.product(*holders), 64):
+        try:
+            salted = aead_open(joint_key(chosen), sealed, row.entry_id.encode())
+        except GatewayFault:
+            continue
+        detail = read_detail(salted, read_skeleton(row.leaf))
+        if "children" in detail:
+            # As they are known now: the gateway's own scope may have been rotated since the detail was sealed.
+            detail["children"] = [holding[key].hex() for holding, key in zip(holders, chosen, strict=True)]
+        return detail
+    return None
 
 
 async def opened_bytes(reading: Reading, keeper: Keeper, row: EntryRow, known: Sequence[bytes]) -> bytes:

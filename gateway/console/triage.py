@@ -3,21 +3,22 @@
 Whose entry is whose stands nowhere in the store. Each history counts its own entries, so its newest tags are made again, one after
 the other, until one lies before the weeks that are reviewed: as many steps as there are entries, and no search.
 
-Rules kept here: the review is an entry before it begins, and its result another; opened details stay in memory; what is kept is an entry's index, the rule and
-its figures; protective entries are not reviewed here, because nobody here can open them.
+Rules kept here: the review is an entry before it begins, and its result another; opened details stay in memory; what is kept is an
+entry's index, the rule and its figures; a child is one child, whatever it was called when the entry was written (the gateway's own scope
+is rotated, an issued identifier is joined to the later one); protective entries are not reviewed here, because nobody here can open them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.audit.batch import PLAIN_DETAIL
-from gateway.audit.entry import read_detail, read_skeleton, tags_of
-from gateway.audit.histories import HINT_BYTES, Keeper, hint, joint_key, tag
+from gateway.audit.entry import read_skeleton, tags_of
+from gateway.audit.histories import Keeper, tag
+from gateway.audit.reading import detail_by
 from gateway.consent.states import CASE_CLOSED
 from gateway.console.accesses import Access, Link, Tie
 from gateway.console.anomalies import Matter, judge
@@ -29,9 +30,10 @@ from gateway.flows.calendar_days import DAYS
 from gateway.flows.house import House
 from gateway.store import audit as store
 from gateway.store import console_matters
+from gateway.store.audit import KeyRow
+from gateway.store.children import joined_names
 from gateway.store.console_matters import MatterRow
 from gateway.store.database import Reading, Writing
-from keys.buckets import aead_open
 
 WEEKS_SECONDS = 28 * 86_400
 LINK_SECONDS = 30 * 86_400
@@ -48,7 +50,7 @@ HANDED = frozenset({EntryKind.ACCEPTED, EntryKind.DELIVERED})
 
 @dataclass(slots=True)
 class Gathered:
-    """What the rules judge. waiting: entries whose details are still to be opened, by index."""
+    """What the rules judge. providers: providing department by an access's index."""
 
     accesses: list[Access] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
@@ -84,24 +86,26 @@ async def review(house: House, draft: EntryDraft, progress: Progress) -> int:
 
 async def gather(reading: Reading, keeper: Keeper, start: int, end: int, progress: Progress) -> Gathered:
     """Queries and hand-overs of an index range, with the children they are about."""
-    opened: dict[int, tuple[dict[str, Any], bytes, str, bytes]] = {}
+    wanted: dict[int, store.EntryRow] = {}
     places: dict[bytes, int] = {}
     total = end - start
     async for done, row, skeleton in _entries(reading, start, end):
         if done % _CHUNK == 0:
             await progress(done // 2, total)
         places.update(dict.fromkeys(tags_of(skeleton), row.index))
-        wanted = skeleton["kind"] == EntryKind.QUERY or (
+        if skeleton["kind"] == EntryKind.QUERY or (
             skeleton["kind"] in HANDED and skeleton.get("exchange") in VISITS | REFERRALS
-        )
-        if wanted and row.detail is not None and row.detail[:1] == PLAIN_DETAIL:
-            opened[row.index] = (skeleton, row.detail[1:], row.entry_id, row.hints)
-    holders = await _holders(reading, keeper, places)
+        ):
+            wanted[row.index] = row
+    keys = await _keys(reading, keeper, places)
+    present = dict(await joined_names(reading))
     found = Gathered()
-    for number, (index, (skeleton, sealed, entry_id, hints)) in enumerate(opened.items()):
-        detail = _opened(skeleton, sealed, entry_id, hints, holders.get(index, {}))
+    for number, (index, row) in enumerate(wanted.items()):
+        detail = _opened(keeper, row, keys.get(index, ()))
         if detail is not None:
-            _take(found, index, skeleton, detail)
+            children = [bytes.fromhex(child) for child in detail.get("children", ())]
+            named = list(dict.fromkeys(present.get(child, child) for child in children))
+            _take(found, index, read_skeleton(row.leaf), detail.get("facts", {}), named)
         if number % _PAUSE == 0:
             await asyncio.sleep(0)
     return found
@@ -114,9 +118,9 @@ async def _entries(reading: Reading, start: int, end: int) -> AsyncIterator[tupl
         await asyncio.sleep(0)
 
 
-async def _holders(reading: Reading, keeper: Keeper, places: Mapping[bytes, int]) -> dict[int, dict[bytes, bytes]]:
-    """Entry index -> holder -> detail key, of every history with a tag in the range."""
-    found: dict[int, dict[bytes, bytes]] = {}
+async def _keys(reading: Reading, keeper: Keeper, places: Mapping[bytes, int]) -> dict[int, list[KeyRow]]:
+    """Entry index -> the keys of every history with a tag in the range."""
+    found: dict[int, list[KeyRow]] = {}
     for number, row in enumerate(await store.all_keys(reading)):
         if number % _PAUSE == 0:
             await asyncio.sleep(0)
@@ -134,32 +138,25 @@ async def _holders(reading: Reading, keeper: Keeper, places: Mapping[bytes, int]
                 missed += 1
                 continue
             missed = 0
-            found.setdefault(index, {})[row.holder] = history.detail_key
+            found.setdefault(index, []).append(row)
     return found
 
 
-def _opened(
-    skeleton: Mapping[str, Any], sealed: bytes, entry_id: str, hints: bytes, holders: Mapping[bytes, bytes]
-) -> dict[str, Any] | None:
+def _opened(keeper: Keeper, row: store.EntryRow, keys: Sequence[KeyRow]) -> dict[str, Any] | None:
     """The detail, by the keys of the histories that the entry stands in; None where they do not open it."""
-    nonce = sealed[:12]
-    by_hint = {hint(key, nonce): key for key in holders.values()}
-    keys = [by_hint.get(hints[at : at + HINT_BYTES]) for at in range(0, len(hints), HINT_BYTES)]
-    if not keys or None in keys:
-        return None
     try:
-        return read_detail(aead_open(joint_key([key for key in keys if key]), sealed, entry_id.encode()), skeleton)
+        return detail_by(keeper, row, keys)
     except GatewayError:
-        return None
+        return None  # it is not what its skeleton commits to: the verification's business
 
 
-def _take(found: Gathered, index: int, skeleton: Mapping[str, Any], detail: Mapping[str, Any]) -> None:
-    facts = detail.get("facts", {})
+def _take(
+    found: Gathered, index: int, skeleton: Mapping[str, Any], facts: Mapping[str, Any], children: Sequence[bytes]
+) -> None:
     organisation, requester = facts.get("organisation"), skeleton.get("from")
     if not organisation or not requester:
         return
     at, exchange = int(skeleton["t"]) // 1_000_000, str(skeleton.get("exchange", ""))
-    children = [bytes.fromhex(child) for child in detail.get("children", ())]
     if skeleton["kind"] in HANDED:
         if skeleton["outcome"] not in (Outcome.RELEASED, Outcome.DONE):
             return
