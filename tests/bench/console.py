@@ -4,7 +4,8 @@ process kind on an empty store.
 `make bench ONLY=console`. A page's time is the whole request within the process: session, role, rendering, and where the page is a look
 the durable append of its entry; the fsync probe stands beside. Bars: p95 at most 150 ms and at most three times the empty store's. The
 full store is kept in `.bench/`: the log's own builder makes 10,000 entries, the rest are copies with places, times and ids of their own
-under one signed tree (every proof holds; the copies' tags are not entered, so timelines are those of the 10,000).
+under one signed tree (every proof holds; the copies' tags are not entered, so timelines are those of the 10,000). Making it takes
+minutes, says how far it is, and goes on where it was stopped: `python -m tests.bench.console fill` only makes it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pickle
 import random
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -66,21 +68,26 @@ Row = dict[str, Any]
 
 
 def full_site() -> Site:
-    """A site over the full store, made where it is not there."""
+    """A site over the full store, made where it is not there, finished where it was left."""
     modules = (batch, entry, audit_tables, policy_tables, registry_tables)
-    sources = "".join(map(inspect.getsource, (*modules, _draft, _fill, _fill_rules, _made, _copied)))
+    sources = "".join(
+        map(inspect.getsource, (*modules, _draft, _fill_entries, _fill_clients, _fill_rules, _made, _copied))
+    )
     name = f"console-{ENTRIES}-{hashlib.sha256(sources.encode()).hexdigest()[:12]}"
     folder = Path(".bench").resolve() / name
     kept = folder / "site"
-    if not kept.exists():
-        for old in folder.parent.glob("console-*-*"):
+    if not folder.exists():
+        for old in folder.parent.glob(f"console-{ENTRIES}-*"):
             shutil.rmtree(old)
+    if not kept.exists():
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         site = make_site(folder)
-        asyncio.run(_fill(site))
+        asyncio.run(_begin(site, folder))
         kept.write_bytes(pickle.dumps((site.settings.data, site.passwords)))
     site = Site(make_settings(folder))
     _, site.passwords = pickle.loads(kept.read_bytes())  # noqa: S301  (written above, by this program)
+    asyncio.run(_fill_entries(site, folder))
     return site
 
 
@@ -90,19 +97,30 @@ def make_settings(folder: Path) -> Any:
     return settings_in(folder)
 
 
-async def _fill(site: Site) -> None:
+async def _begin(site: Site, folder: Path) -> None:
+    """Clients and rules, and where the entries begin: the month runs ahead; the gateway that is measured stands at its end."""
     async with opened(site.settings) as house:
-        began_us = int(time.time() * 1e6)  # the month runs ahead; the gateway that is measured stands at its end
-        async with house.database.write() as writing:
-            for number in range(CLIENTS):
-                department = list(Department)[number % 5]
-                key = SigningKey.generate().verify_key
-                client = Client(f"client-{number:04d}", Party(CODE, department), "330106", key.thumbprint, key.public)
-                await add_client(writing, client, now=1)
+        await _fill_clients(house)
         await _fill_rules(house)
-        draw, keys, kept = random.Random(1), dict[bytes, KeyRow](), list[EntryRow]()
-        for start in range(0, ENTRIES, _BATCH):
-            now_us = began_us + start * _MONTH_US // ENTRIES
+        async with house.database.read() as reading:
+            head = await store.get_head(reading)
+        assert head is not None
+        (folder / "begins").write_text(f"{head.size} {int(time.time() * 1e6)}")
+
+
+async def _fill_entries(site: Site, folder: Path) -> None:
+    """As many entries as are missing. A batch is one transaction and draws by a seed of its own, so it may end at any time."""
+    first, began_us = map(int, (folder / "begins").read_text().split())
+    async with opened(site.settings) as house:
+        async with house.database.read() as reading:
+            head = await store.get_head(reading)
+            kept = await store.get_entries(reading, first, first + _MADE)
+            keys = {row.holder: row for row in (await store.all_current_keys(reading))[1]}
+        assert head is not None
+        done = head.size - first
+        # Signing in at the console writes entries too, but only into a store that is full.
+        for start in range(done, ENTRIES, _BATCH) if done < ENTRIES else ():
+            draw, now_us = random.Random(start), began_us + start * _MONTH_US // ENTRIES
             async with house.database.write() as writing:
                 head = await store.get_head(writing)
                 assert head is not None
@@ -114,6 +132,17 @@ async def _fill(site: Site) -> None:
                     rows, leaves = _copied(house, head, now_us, draw.sample(kept, _BATCH))
                 tiles = await grown_tiles(writing, head.size, leaves)
                 await store.write_batch(writing, rows.with_tiles(tiles))
+            if (start + _BATCH) % (ENTRIES // 20) < _BATCH:
+                print(f"  {start + _BATCH:,} of {ENTRIES:,} entries", flush=True)
+
+
+async def _fill_clients(house: Any) -> None:
+    async with house.database.write() as writing:
+        for number in range(CLIENTS):
+            department = list(Department)[number % 5]
+            key = SigningKey.generate().verify_key
+            client = Client(f"client-{number:04d}", Party(CODE, department), "330106", key.thumbprint, key.public)
+            await add_client(writing, client, now=1)
 
 
 def _made(house: Any, head: HeadRow, keys: dict[bytes, KeyRow], now_us: int, drafts: list[EntryDraft]) -> Any:
@@ -322,4 +351,7 @@ def measure() -> list[Row]:
 if __name__ == "__main__":
     from tests.bench.__main__ import show
 
-    show("console", measure())
+    if sys.argv[1:] == ["fill"]:
+        print(full_site().settings.data)
+    else:
+        show("console", measure())
