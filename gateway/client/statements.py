@@ -113,6 +113,22 @@ def approval(
     return sign(_about(subject, approver_id, party, now=now, lifetime=lifetime), typ="approval+jwt", key=key)
 
 
+def security_key_statement(
+    person_id: str,
+    party: Party,
+    key: SigningKey,
+    *,
+    subject: Mapping[str, Any],
+    now: int,
+    lifetime: int = 365 * DAY,
+) -> str:
+    """A person vouches for a security key (WebAuthn), which signs approvals from then on. lifetime: seconds, at most 366 days.
+
+    subject: kind `security-key`, label, credential and key (base64url), host and origin; the console shows it.
+    """
+    return sign(_about(subject, person_id, party, now=now, lifetime=lifetime), typ="security-key+jwt", key=key)
+
+
 def case_access(
     *, case: str, officer_id: str, organisation: str, exchanges: Sequence[str], from_: int, until: int
 ) -> dict[str, Any]:

@@ -316,7 +316,8 @@ def verified(
     Raises `Denied` as `verify_approval`.
     """
     people = {kid: replace(one, person=replace(one.person, enabled=True)) for kid, one in snapshot.people.items()}
-    then = replace(snapshot, people=people)
+    security_keys = {kid: replace(one, enabled=True) for kid, one in snapshot.security_keys.items()}
+    then = replace(snapshot, people=people, security_keys=security_keys)
     return [verify_approval(text, snapshot=then, now=now, expected=expected) for text in statements]
 
 

@@ -7,7 +7,6 @@ a retired key approves nothing any more. Who may approve whom is `gateway/consen
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,32 +15,38 @@ from typing import Any
 from gateway.domain.canonical import canonical
 from gateway.domain.parties import Person
 from gateway.errors import BadRequest, Denied
-from gateway.identity.people import standing
-from gateway.identity.statements import (
-    Statement,
-    Unsound,
-    expired,
-    kid_of,
-    object_claim,
-    require,
-    require_lifetime,
-    require_members,
-    text_claim,
-    verify,
-    verify_key,
+from gateway.identity.security_keys import asserted_subject, is_assertion
+from gateway.identity.signed_subjects import (
+    APPROVAL_TYPE,
+    CONSENT_TYPE,
+    REIDENTIFICATION_TYPE,
+    by_person,
+    require_author,
+    subject_digest,
+    subject_signed,
 )
-from gateway.store.registry import Enrolled, Snapshot
+from gateway.identity.statements import Unsound, expired, object_claim, require_lifetime, require_members
+from gateway.store.registry import Snapshot
 
-APPROVAL_TYPE = "approval+jwt"
-CONSENT_TYPE = "consent+jwt"
-REIDENTIFICATION_TYPE = "reidentification+jwt"
+__all__ = [
+    "APPROVAL_TYPE",
+    "CONSENT_TYPE",
+    "LONGEST_APPROVAL",
+    "REIDENTIFICATION_TYPE",
+    "VerifiedApproval",
+    "VerifiedConsent",
+    "subject_digest",
+    "subject_signed",
+    "verify_approval",
+    "verify_consent",
+]
+
 APPROVER = "approver"
 LONGEST_APPROVAL = 30 * 86_400
 """Seconds for which an approval is good at most (网保条例 36: at most thirty days)."""
 LONGEST_RECORDING = 7 * 86_400
 """Seconds within which an officer's recording of a consent has to reach the gateway at most."""
 
-_SUBJECT_CLAIMS = frozenset({"iss", "org", "dept", "digest", "subject", "iat", "exp"})
 _CONSENT_CLAIMS = frozenset({"iss", "org", "dept", "artefact", "iat", "exp"})
 
 
@@ -72,20 +77,19 @@ class VerifiedConsent:
     statement: str = field(repr=False)
 
 
-def subject_digest(subject: Mapping[str, Any]) -> str:
-    """SHA-256 hex of the canonical JSON of what is approved. `ValueError` where it has no canonical form."""
-    return hashlib.sha256(canonical(dict(subject))).hexdigest()
-
-
 def verify_approval(
     text: str, *, snapshot: Snapshot, now: int, expected: Mapping[str, Any] | None = None
 ) -> VerifiedApproval:
-    """Check an approval. expected: the subject that this use needs, compared canonically.
+    """Check an approval, made with the approver's own key or with a security key that the approver vouched for. expected: the
+    subject that this use needs, compared canonically.
 
     Raises `Denied`: `approval_invalid`, `approver_unknown`, `approver_function`, `approval_expired`, `approval_subject`.
     """
     try:
-        signed = subject_signed(text, typ=APPROVAL_TYPE, longest=LONGEST_APPROVAL, snapshot=snapshot, now=now)
+        if is_assertion(text):
+            signed = asserted_subject(text, longest=LONGEST_APPROVAL, snapshot=snapshot, now=now)
+        else:
+            signed = subject_signed(text, typ=APPROVAL_TYPE, longest=LONGEST_APPROVAL, snapshot=snapshot, now=now)
     except (Unsound, ValueError) as error:
         raise Denied("approval_invalid") from error
     if APPROVER not in signed.author.functions:
@@ -97,43 +101,16 @@ def verify_approval(
     return VerifiedApproval(signed.author, signed.subject, signed.digest, signed.issued, signed.expires, text)
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectSigned:
-    """What a person signed about a subject; its term, and what it may be used for, the caller judges."""
-
-    author: Person
-    subject: dict[str, Any] = field(repr=False)
-    digest: str
-    issued: int
-    expires: int
-
-
-def subject_signed(text: str, *, typ: str, longest: int, snapshot: Snapshot, now: int) -> SubjectSigned:
-    """Read a statement whose digest is over its subject's canonical form. longest: seconds of its term at most.
-
-    Raises `Unsound`, `ValueError` (no canonical form), `Denied`: the code of an author who is not enrolled.
-    """
-    enrolled, statement = _by_person(text, typ=typ, snapshot=snapshot, now=now)
-    claims = statement.claims
-    require_members(claims, _SUBJECT_CLAIMS)
-    _require_author(claims, enrolled)
-    subject = object_claim(claims, "subject")
-    digest = text_claim(claims, "digest", longest=64)
-    expires = require_lifetime(claims, now=now, longest=longest)
-    require(digest.isascii() and hmac.compare_digest(digest, subject_digest(subject)))
-    return SubjectSigned(enrolled.person, subject, digest, int(claims["iat"]), expires)
-
-
 def verify_consent(text: str, *, snapshot: Snapshot, now: int) -> VerifiedConsent:
     """Check the statement by which an officer records a consent.
 
     Raises `BadRequest("statement_invalid")`; `Denied`: `recorder_unknown`, `statement_expired`.
     """
     try:
-        enrolled, statement = _by_person(text, typ=CONSENT_TYPE, snapshot=snapshot, now=now)
+        enrolled, statement = by_person(text, typ=CONSENT_TYPE, snapshot=snapshot, now=now)
         claims = statement.claims
         require_members(claims, _CONSENT_CLAIMS)
-        _require_author(claims, enrolled)
+        require_author(claims, enrolled.person)
         artefact = object_claim(claims, "artefact")
         canonical(artefact)
         expires = require_lifetime(claims, now=now, longest=LONGEST_RECORDING)
@@ -142,27 +119,3 @@ def verify_consent(text: str, *, snapshot: Snapshot, now: int) -> VerifiedConsen
     if expired(expires, now):
         raise Denied("statement_expired")
     return VerifiedConsent(enrolled.person, artefact, int(claims["iat"]), expires, text)
-
-
-_UNKNOWN = {
-    APPROVAL_TYPE: "approver_unknown",
-    CONSENT_TYPE: "recorder_unknown",
-    REIDENTIFICATION_TYPE: "requester_unknown",
-}
-
-
-def _by_person(text: str, *, typ: str, snapshot: Snapshot, now: int) -> tuple[Enrolled, Statement]:
-    enrolled = standing(snapshot, kid_of(text, typ=typ), now)
-    if enrolled is None:
-        raise Denied(_UNKNOWN[typ])
-    return enrolled, verify(text, typ=typ, key=verify_key(enrolled.person.public_key))
-
-
-def _require_author(claims: Mapping[str, Any], enrolled: Enrolled) -> None:
-    person = enrolled.person
-    if (claims["iss"], claims["org"], claims["dept"]) != (
-        person.person_id,
-        person.party.organisation,
-        str(person.party.department),
-    ):
-        raise Unsound

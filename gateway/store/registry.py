@@ -28,6 +28,7 @@ from gateway.store.registry_tables import (
     organisations,
     people,
     people_admins,
+    people_security_keys,
     registry_version,
     sealing_keys,
     sender_keys,
@@ -39,6 +40,7 @@ __all__ = [
     "Enrolled",
     "PeopleAdmin",
     "Registry",
+    "SecurityKey",
     "SenderKey",
     "Snapshot",
     "consume_proof",
@@ -66,6 +68,18 @@ class PeopleAdmin:
     party: Party
     thumbprint: str
     public_key: bytes
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityKey:
+    """A security key for which a person vouched. kid: SHA-256 of the statement, base64url. credential: the authenticator's id
+    for it. statement: by the person's own key; everything else about the security key stands there.
+    """
+
+    kid: str
+    credential: bytes
+    statement: str = field(repr=False)
     enabled: bool = True
 
 
@@ -118,6 +132,7 @@ class Snapshot:
     sender_keys: Mapping[str, SenderKey]
     stopped: frozenset[tuple[str, str]]
     client_keys: Mapping[str, str]
+    security_keys: Mapping[str, SecurityKey] = field(default_factory=dict)
 
     def client_by_key(self, thumbprint: str) -> Client | None:
         """The client whose registered key has this thumbprint."""
@@ -245,6 +260,7 @@ async def load(reading: Reading, version: int) -> Snapshot:
         sender_keys=await _sender_keys(reading),
         stopped=await _stopped(reading),
         client_keys={client.thumbprint: client.client_id for client in registered.values()},
+        security_keys=await _security_keys(reading),
     )
 
 
@@ -303,6 +319,11 @@ async def _people(reading: Reading) -> dict[str, Enrolled]:
         )
         for row in rows
     }
+
+
+async def _security_keys(reading: Reading) -> dict[str, SecurityKey]:
+    rows = await reading.connection.execute(select(people_security_keys))
+    return {row.kid: SecurityKey(row.kid, bytes(row.credential), row.statement, row.enabled) for row in rows}
 
 
 async def _admins(reading: Reading) -> dict[str, PeopleAdmin]:

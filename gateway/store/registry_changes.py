@@ -18,7 +18,7 @@ from gateway.domain.orders import SealingKey
 from gateway.domain.parties import Client, Organisation, Party
 from gateway.errors import BadRequest
 from gateway.store.database import Writing
-from gateway.store.registry import Enrolled, PeopleAdmin
+from gateway.store.registry import Enrolled, PeopleAdmin, SecurityKey
 from gateway.store.registry_tables import (
     clients,
     edges,
@@ -26,6 +26,7 @@ from gateway.store.registry_tables import (
     organisations,
     people,
     people_admins,
+    people_security_keys,
     registry_version,
     sealing_keys,
     sender_keys,
@@ -118,6 +119,30 @@ async def disable_person(writing: Writing, thumbprint: str) -> None:
     if result.rowcount != 1:
         raise BadRequest("person_unknown")
     await _touch(writing)
+
+
+async def add_security_key(writing: Writing, key: SecurityKey, *, now: int) -> None:
+    """Enter a security key that a person vouched for. `BadRequest("person_key_taken")` where this statement was entered before."""
+    row = {
+        "kid": key.kid,
+        "credential": key.credential,
+        "statement": key.statement,
+        "enabled": key.enabled,
+        "enrolled_at": now,
+    }
+    await _insert_once(writing, people_security_keys, row, "person_key_taken")
+    await _touch(writing)
+
+
+async def retire_security_key(writing: Writing, credential: bytes) -> int:
+    """Let a security key sign nothing any more. Returns how many statements vouched for it."""
+    result = await writing.connection.execute(
+        update(people_security_keys)
+        .where(people_security_keys.c.credential == credential, people_security_keys.c.enabled)
+        .values(enabled=False)
+    )
+    await _touch(writing)
+    return result.rowcount
 
 
 async def add_people_admin(writing: Writing, admin: PeopleAdmin, *, now: int) -> None:

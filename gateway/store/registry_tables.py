@@ -57,6 +57,18 @@ people = Table(
     Index("ix_people_of_organisation", "organisation", "department", "person_id"),
 )
 
+# Security keys (WebAuthn) that people vouched for with their own keys. `kid`: SHA-256 of the statement, base64url, so that a key vouched
+# for again stands twice and what it signed before can still be checked. `credential`: the authenticator's id for the key.
+people_security_keys = Table(
+    "people_security_keys",
+    metadata,
+    Column("kid", String(43), primary_key=True),
+    Column("credential", LargeBinary, nullable=False, index=True),
+    Column("statement", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("enrolled_at", Integer, nullable=False),
+)
+
 people_admins = Table(
     "people_admins",
     metadata,
