@@ -25,6 +25,7 @@ from gateway.console.refusals import Refused, own_sentences
 from gateway.console.rendering import Pages, serve_file
 from gateway.console.sessions import SEEN_EVERY, alive, digest, token_of
 from gateway.console.visits import THEMES, Visit, read_form
+from gateway.console.volumes import Volumes
 from gateway.console.works import Works
 from gateway.errors import GatewayError, GatewayFault
 from gateway.flows.house import House
@@ -72,6 +73,7 @@ class Console:
         self.sentences = sentences
         self.pages = Pages()
         self.works = Works(self)
+        self.volumes = Volumes()
 
     @property
     def house(self) -> House:

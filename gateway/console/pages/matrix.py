@@ -11,7 +11,7 @@ from gateway.console.doors import door
 from gateway.console.refusals import Refused
 from gateway.console.roles import INSPECTORS
 from gateway.console.visits import Visit
-from gateway.console.volumes import between, totalled
+from gateway.console.volumes import between
 from gateway.domain.clock import SHANGHAI
 from gateway.domain.vocabulary import Department
 
@@ -25,7 +25,9 @@ async def matrix(visit: Visit) -> Response:
     if days not in SPANS:
         raise Refused("form_invalid")
     async with visit.house.database.read() as reading:
-        counts = between(await totalled(reading, visit.now, SPANS[days], department=visit.department))
+        counts = between(
+            await visit.console.volumes.totalled(reading, visit.now, SPANS[days], department=visit.department)
+        )
     await visit.look("matrix", days=int(days))
     largest = max((counter.total() for counter in counts.values()), default=1)
     first = datetime.fromtimestamp(visit.now - (int(days) - 1) * 86_400, SHANGHAI).date().isoformat()

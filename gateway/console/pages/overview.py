@@ -13,7 +13,7 @@ from gateway.audit.witness import unwitnessed_for
 from gateway.console.doors import door
 from gateway.console.roles import ADMINISTRATORS, EVERYBODY, INSPECTORS, Role
 from gateway.console.visits import Visit
-from gateway.console.volumes import Count, by_hour, counted, health, of_kind, totalled
+from gateway.console.volumes import Count, by_hour, health, of_kind
 from gateway.console.works import DONE
 from gateway.domain.vocabulary import EntryKind, ExchangeState, Outcome
 from gateway.proofs.checkpoints import read_checkpoint
@@ -62,8 +62,8 @@ async def overview(visit: Visit) -> Response:
     catalogue = visit.house.catalogue
     served = [each.id for each in catalogue.exchanges.values() if each.state is ExchangeState.SERVED]
     async with visit.house.database.read() as reading:
-        counts = await totalled(reading, visit.now, WEEK, department=visit.department)
-        day = await counted(reading, visit.now, DAY, department=visit.department)
+        counts = await visit.console.volumes.totalled(reading, visit.now, WEEK, department=visit.department)
+        day = await visit.console.volumes.counted(reading, visit.now, DAY, department=visit.department)
         log = await integrity(visit, reading)
         alarms = await _alarms(visit, reading, counts, log)
         waiting = await _waiting(visit, reading)

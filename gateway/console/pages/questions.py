@@ -15,7 +15,7 @@ from starlette.responses import Response
 from gateway.console.doors import door
 from gateway.console.roles import INSPECTORS
 from gateway.console.visits import Visit
-from gateway.console.volumes import Count, totalled
+from gateway.console.volumes import Count
 from gateway.domain.clock import SHANGHAI
 
 DAYS = 7
@@ -54,7 +54,7 @@ QUESTIONS = (
 async def questions(visit: Visit) -> Response:
     """The twelve, with the last week's numbers."""
     async with visit.house.database.read() as reading:
-        counts = await totalled(reading, visit.now, DAYS * 24, department=visit.department)
+        counts = await visit.console.volumes.totalled(reading, visit.now, DAYS * 24, department=visit.department)
     begins = datetime.fromtimestamp(visit.now - (DAYS - 1) * 86_400, SHANGHAI).date().isoformat()
     asked = []
     for one in QUESTIONS:

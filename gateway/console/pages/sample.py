@@ -30,7 +30,7 @@ from gateway.store import audit as store
 from gateway.store.console import first_witnessed
 from gateway.store.database import Reading
 
-SIZE, DRAWS, CHUNK = 60, 3000, 250
+SIZE, DRAWS, CHUNK = 60, 3000, 100
 WEEKS_BACK = 52
 ACCESSES = frozenset({EntryKind.QUERY, EntryKind.DELIVERED})
 
