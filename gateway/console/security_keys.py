@@ -1,7 +1,8 @@
 """Security keys (WebAuthn level 2): an answer to our challenge that a page on another host cannot get.
 
 Rules kept here: a challenge carries its purpose and its end under our own MAC and is good once; the host is that of the settings'
-issuer and never what a request names; a key signs only after it has checked its holder; attestation is not asked for.
+issuer and never what a request names; a key signs only after it has checked its holder; attestation is not asked for; a key
+signs approvals only once its person has vouched for it (`gateway/identity/security_keys.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hmac
 import ipaddress
 import json
 import os
+from typing import Any
 from urllib.parse import urlsplit
 
 from webauthn import (
@@ -31,7 +33,10 @@ from webauthn.helpers.structs import (
 from gateway.console.accounts import Account, Signed, told
 from gateway.console.refusals import Refused
 from gateway.domain.vocabulary import EntryKind, Outcome
+from gateway.errors import BadRequest
 from gateway.flows.house import House
+from gateway.identity import security_keys as vouching
+from gateway.identity.security_keys import Vouched
 from gateway.settings import Settings
 from gateway.store import console as store
 from gateway.store.console import SecurityKeyRow
@@ -97,14 +102,47 @@ async def register(house: House, secret: bytes, settings: Settings, account: Acc
 
 
 async def remove(house: House, account: Account, credential_id: bytes) -> int:
-    """Forget one of the own keys; the entry's index. `Refused("key_refused")`."""
+    """Forget one of the own keys, which signs no approval any more either; the entry's index. `Refused("key_refused")`."""
 
     async def effect(writing: Writing) -> None:
         if not await store.drop_security_key(writing, account.name, credential_id):
             raise Refused("key_refused")
+        await vouching.retire_security_key(writing, credential_id)
 
     draft = told(account, EntryKind.SIGN_IN, Outcome.DONE, "security_key_removed")
     return (await house.log.append(draft, effect=effect)).index
+
+
+def vouching_subject(settings: Settings, row: SecurityKeyRow) -> dict[str, Any]:
+    """What its person signs so that a key signs approvals. `Refused("keys_need_name")`."""
+    return vouching.key_subject(
+        label=row.label,
+        credential=row.credential_id,
+        key=row.public_key,
+        host=host(settings),
+        origin=settings.issuer,
+    )
+
+
+async def vouch(house: House, settings: Settings, account: Account, credential_id: bytes, statement: str) -> int:
+    """Let one of the own keys sign approvals from now on; the entry's index.
+
+    Raises `Refused("key_refused")` (not an own key), `BadRequest("statement_invalid")` (another key's, host's or person's), and as
+    `read_vouching`.
+    """
+    now = _now(house)
+    async with house.database.read() as reading:
+        row = await store.find_security_key(reading, credential_id)
+        snapshot = await house.registry.refresh(reading)
+    if row is None or row.account != account.name:
+        raise Refused("key_refused")
+    found = vouching.read_vouching(statement, snapshot=snapshot, now=now)
+    if found.signer != account.person or _subject(found) != vouching_subject(settings, row):
+        raise BadRequest("statement_invalid")
+    draft, effect = vouching.vouch(found, statement, by=account.actor, now=now)
+    receipt = await house.log.append(draft, effect=effect)
+    house.registry.forget()
+    return receipt.index
 
 
 def sign_in_options(secret: bytes, settings: Settings, now: int) -> str:
@@ -166,6 +204,12 @@ def require_challenge(secret: bytes, purpose: str, answer: str, now: int) -> byt
 
 def _mac(secret: bytes, purpose: str, body: bytes) -> bytes:
     return hmac.digest(secret, b"runxin/console/challenge\x00" + purpose.encode() + b"\x00" + body, "sha256")
+
+
+def _subject(found: Vouched) -> dict[str, Any]:
+    return vouching.key_subject(
+        label=found.label, credential=found.credential, key=found.key, host=found.host, origin=found.origin
+    )
 
 
 def _proof_id(challenge: bytes) -> str:

@@ -23,12 +23,14 @@ from gateway.domain.entries import DetailValue, EntryDraft
 from gateway.domain.vocabulary import Department, EntryKind, Outcome
 from gateway.errors import GatewayError
 from gateway.flows.house import House
+from gateway.identity.security_keys import Vouched, standing_keys
 from gateway.release.scan import scan
 
 if TYPE_CHECKING:
     from gateway.console.mount import Console
 
 LONGEST_TEXT = 2000
+LONGEST_STATEMENT = 16_384
 SHORTEST_REASON = 4
 THEMES = ("auto", "light", "dark")
 
@@ -61,6 +63,11 @@ class Visit:
     def department(self) -> Department | None:
         """The department to which this visit is confined; None for administrators."""
         return self.account.department
+
+    @property
+    def signing_keys(self) -> list[Vouched]:
+        """The security keys with which this visitor signs approvals."""
+        return standing_keys(self.house.registry.current, self.account.person, self.now)
 
     @property
     def now(self) -> int:

@@ -69,6 +69,11 @@ class Vouched:
     until: int
 
     @property
+    def signer(self) -> str:
+        """`<organisation>/<staff number>`."""
+        return f"{self.person.party.organisation}/{self.person.person_id}"
+
+    @property
     def credential_text(self) -> str:
         """The authenticator's id as base64url, as WebAuthn's JSON forms have it."""
         return _base64url(self.credential)
@@ -120,7 +125,7 @@ def vouch(found: Vouched, statement: str, *, by: str, now: int) -> tuple[EntryDr
         outcome=Outcome.DONE,
         code="security_key_vouched",
         requester=person.party.department,
-        actors=(f"person:{person.party.organisation}/{person.person_id}",),
+        actors=(f"person:{found.signer}",),
         manifest_root=key_commitment(KIND, person.party, found.kid, found.key),
         detail={
             "person": person.person_id,
@@ -132,7 +137,7 @@ def vouch(found: Vouched, statement: str, *, by: str, now: int) -> tuple[EntryDr
     )
 
     async def effect(writing: Writing) -> None:
-        await add_security_key(writing, SecurityKey(found.kid, found.credential, statement), now=now)
+        await add_security_key(writing, SecurityKey(found.kid, found.signer, found.credential, statement), now=now)
 
     return draft, effect
 
@@ -141,11 +146,13 @@ def standing_keys(snapshot: Snapshot, person: str, now: int) -> list[Vouched]:
     """The security keys that sign for a person now, by label. person: `<organisation>/<staff number>`."""
     found = []
     for key in snapshot.security_keys.values():
+        if key.person != person or not key.enabled:
+            continue
         try:
             one = read_vouching(key.statement, snapshot=snapshot, now=now)
         except (BadRequest, Denied):
             continue  # run out, or the person's own key was retired
-        if key.enabled and f"{one.person.party.organisation}/{one.person.person_id}" == person:
+        if one.signer == person:
             found.append(one)
     return sorted(found, key=lambda one: (one.label, one.kid))
 

@@ -73,11 +73,12 @@ class PeopleAdmin:
 
 @dataclass(frozen=True, slots=True)
 class SecurityKey:
-    """A security key for which a person vouched. kid: SHA-256 of the statement, base64url. credential: the authenticator's id
-    for it. statement: by the person's own key; everything else about the security key stands there.
+    """A security key for which a person vouched. kid: SHA-256 of the statement, base64url. person: `<organisation>/<staff number>`,
+    for finding it. credential: the authenticator's id for it. statement: by the person's own key; it alone says whose key it is.
     """
 
     kid: str
+    person: str
     credential: bytes
     statement: str = field(repr=False)
     enabled: bool = True
@@ -323,7 +324,9 @@ async def _people(reading: Reading) -> dict[str, Enrolled]:
 
 async def _security_keys(reading: Reading) -> dict[str, SecurityKey]:
     rows = await reading.connection.execute(select(people_security_keys))
-    return {row.kid: SecurityKey(row.kid, bytes(row.credential), row.statement, row.enabled) for row in rows}
+    return {
+        row.kid: SecurityKey(row.kid, row.person, bytes(row.credential), row.statement, row.enabled) for row in rows
+    }
 
 
 async def _admins(reading: Reading) -> dict[str, PeopleAdmin]:

@@ -125,6 +125,7 @@ async def add_security_key(writing: Writing, key: SecurityKey, *, now: int) -> N
     """Enter a security key that a person vouched for. `BadRequest("person_key_taken")` where this statement was entered before."""
     row = {
         "kid": key.kid,
+        "person": key.person,
         "credential": key.credential,
         "statement": key.statement,
         "enabled": key.enabled,

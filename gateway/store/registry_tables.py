@@ -58,11 +58,13 @@ people = Table(
 )
 
 # Security keys (WebAuthn) that people vouched for with their own keys. `kid`: SHA-256 of the statement, base64url, so that a key vouched
-# for again stands twice and what it signed before can still be checked. `credential`: the authenticator's id for the key.
+# for again stands twice and what it signed before can still be checked. `credential`: the authenticator's id for the key. `person`:
+# `<organisation>/<staff number>`, for finding only; who vouched, the statement says.
 people_security_keys = Table(
     "people_security_keys",
     metadata,
     Column("kid", String(43), primary_key=True),
+    Column("person", String(64), nullable=False),
     Column("credential", LargeBinary, nullable=False, index=True),
     Column("statement", Text, nullable=False),
     Column("enabled", Boolean, nullable=False, default=True),

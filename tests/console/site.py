@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from gateway.app import build, console_secret, found_premises, opened
-from gateway.client.statements import approval
+from gateway.client.statements import approval, security_key_statement
 from gateway.console import accounts
 from gateway.console.demo_accounts import make_demo_accounts
 from gateway.console.roles import Role
@@ -83,6 +83,11 @@ class Site:
         """An approver's statement."""
         party, key = self.approvers[staff]
         return approval(staff, party, key, subject=subject, now=int(time.time()))
+
+    def vouched(self, staff: str, subject: dict) -> str:
+        """An approver's word for a security key."""
+        party, key = self.approvers[staff]
+        return security_key_statement(staff, party, key, subject=subject, now=int(time.time()))
 
     async def _seed(self) -> None:
         from gateway.store.registry_changes import put_organisation
@@ -169,12 +174,13 @@ def make_site(folder: Path, *, strangers: int = 0, **changes) -> Site:
     return site
 
 
-def sign_in(client: TestClient, site: Site, role: Role) -> TestClient:
-    """The same application with a browser that has signed in as this role's demo account."""
+def sign_in(client: TestClient, site: Site, role: Role, account: str = "") -> TestClient:
+    """The same application with a browser that has signed in as this role's demo account, or as another one."""
     browser = TestClient(client.app, client=LOOPBACK, follow_redirects=False, headers=SAME_ORIGIN)
     browser.base_url = "http://127.0.0.1:8440"
     browser.portal = client.portal
-    form = {"account": f"demo-{role.replace('_', '-')}", "password": site.passwords[str(role)], "code": ""}
+    name = account or f"demo-{role.replace('_', '-')}"
+    form = {"account": name, "password": site.passwords[account or str(role)], "code": ""}
     answer = browser.post("/console/sign-in", data=form)
     assert answer.status_code == 303, answer.text
     assert answer.headers["location"] == "/console/"

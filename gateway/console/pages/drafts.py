@@ -20,7 +20,7 @@ from gateway.console.doors import door
 from gateway.console.pages.catalogue import READERS
 from gateway.console.refusals import Refused
 from gateway.console.roles import Role
-from gateway.console.visits import Visit
+from gateway.console.visits import LONGEST_STATEMENT, Visit
 from gateway.domain.canonical import canonical
 from gateway.domain.clock import SHANGHAI
 from gateway.errors import BadRequest, Denied, GatewayError
@@ -36,7 +36,6 @@ from policies.sources import Edit
 OWNERS = frozenset({Role.POLICY_OWNER})
 SHOWN_CLASSES = 60
 PAGE = 20
-LONGEST_STATEMENT = 16_384
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from gateway.audit.reading import Question
 from gateway.console.doors import door
 from gateway.console.pages.catalogue import READERS
-from gateway.console.pages.drafts import LONGEST_STATEMENT, OWNERS, by, told_changes
+from gateway.console.pages.drafts import OWNERS, by, told_changes
 from gateway.console.refusals import Refused
 from gateway.console.searching import find
-from gateway.console.visits import Visit
+from gateway.console.visits import LONGEST_STATEMENT, Visit
 from gateway.domain.canonical import canonical
 from gateway.domain.vocabulary import EntryKind
 from gateway.errors import Denied
