@@ -7,7 +7,6 @@ result is right or the transaction fails; entry times rise strictly, whatever th
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -89,7 +88,7 @@ class BatchBuilder:
     _entries: list[EntryRow] = field(init=False, default_factory=list, repr=False)
     _tags: list[tuple[bytes, int]] = field(init=False, default_factory=list, repr=False)
     _manifests: list[tuple[int, bytes]] = field(init=False, default_factory=list, repr=False)
-    _rollups: Counter[tuple[int, str]] = field(init=False, default_factory=Counter, repr=False)
+    _rollups: dict[tuple[int, str], tuple[int, int, int]] = field(init=False, default_factory=dict, repr=False)
     _year: int = field(init=False)
     _time_us: int = field(init=False)
 
@@ -121,7 +120,7 @@ class BatchBuilder:
             tags=self._tags,
             keys=[history.sealed_row() for history in self._touched.values()],
             manifests=self._manifests,
-            rollups=[(hour, words, count) for (hour, words), count in self._rollups.items()],
+            rollups=[(*hour_and_words, *counted) for hour_and_words, counted in self._rollups.items()],
             tiles=(),
         )
         receipts = tuple(
@@ -181,7 +180,9 @@ class BatchBuilder:
         self._tags += [(tag, index) for tag in tagging.own]
         if tagging.lines:
             self._manifests.append((index, b"".join(tagging.lines)))
-        self._rollups[time_us // _HOUR_US, words] += 1
+        hour_and_words = (time_us // _HOUR_US, words)
+        count, first, _ = self._rollups.get(hour_and_words, (0, index, index))
+        self._rollups[hour_and_words] = (count + 1, first, index)
         return row, time_us
 
     def _seal(

@@ -65,7 +65,9 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class BatchRows:
-    """What a batch writes. tiles: (level, number, hashes), replaced whole. before: the size that the head had."""
+    """What a batch writes. tiles: (level, number, hashes), replaced whole. rollups: (hour, facets, count,
+    first index, last index). before: the size that the head had.
+    """
 
     head: HeadRow
     before: int
@@ -73,7 +75,7 @@ class BatchRows:
     tags: Sequence[tuple[bytes, int]]
     keys: Sequence[KeyRow]
     manifests: Sequence[tuple[int, bytes]]
-    rollups: Sequence[tuple[int, str, int]]
+    rollups: Sequence[tuple[int, str, int, int, int]]
     tiles: Sequence[tuple[int, int, bytes]]
 
     def with_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> BatchRows:
@@ -90,8 +92,8 @@ _PUT_KEY = (
     "ON CONFLICT (holder, generation) DO UPDATE SET state = excluded.state, current = excluded.current"
 )
 _PUT_ROLLUP = (
-    "INSERT INTO audit_rollups (hour, facets, count) VALUES (?, ?, ?) "
-    "ON CONFLICT (hour, facets) DO UPDATE SET count = audit_rollups.count + excluded.count"
+    "INSERT INTO audit_rollups (hour, facets, count, first_idx, last_idx) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (hour, facets) DO UPDATE SET count = audit_rollups.count + excluded.count, last_idx = excluded.last_idx"
 )
 _PUT_TILE = (
     "INSERT INTO audit_tiles (level, number, hashes) VALUES (?, ?, ?) "

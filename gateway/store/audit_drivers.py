@@ -28,7 +28,7 @@ _NUMBERS = ("idx", "generation", "year", "bucket", "hour", "count", "level", "nu
 _TYPES = dict.fromkeys(_BYTES, "bytea") | dict.fromkeys(_NUMBERS, "bigint") | dict.fromkeys(("id", "time_us"), "bigint")
 _TYPES |= dict.fromkeys(("entry_id", "facets", "hold_id", "reason"), "text")
 _TYPES |= dict.fromkeys(("current", "frozen", "quorum"), "boolean") | dict.fromkeys(("until", "stored_at"), "bigint")
-_TYPES |= {"checkpoint": "bytea"}
+_TYPES |= {"checkpoint": "bytea", "first_idx": "bigint", "last_idx": "bigint"}
 
 # So many rows take milliseconds to write: then they are written in the driver's thread.
 _LONG_WRITING = 200

@@ -6,8 +6,9 @@ its entry.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Table, delete, func, insert, select, update
 
@@ -313,6 +314,15 @@ async def thrown_switches(reading: Reading) -> list[tuple[str, str, int, str]]:
     return [(row[0], row[1], int(row[2]), row[3]) for row in rows]
 
 
+class Places(NamedTuple):
+    """Where the entries of one hour and facets stand: `entries` of them from index `first` to index `last`."""
+
+    hour: int
+    entries: int
+    first: int
+    last: int
+
+
 async def totals(reading: Reading, first_hour: int, last_hour: int) -> list[tuple[str, int]]:
     """(facets, count) over a range of hours since 1970, both ends included."""
     select_ = "SELECT facets, SUM(count) FROM audit_rollups WHERE hour >= ? AND hour <= ? GROUP BY facets"
@@ -320,14 +330,29 @@ async def totals(reading: Reading, first_hour: int, last_hour: int) -> list[tupl
     return [(str(row[0]), int(row[1])) for row in rows]
 
 
-async def matching_hours(reading: Reading, pattern: str, first_hour: int, last_hour: int) -> list[int]:
-    """Hours since 1970 in which entries whose facets match a LIKE pattern were written, newest first, both ends included."""
+async def facets_like(reading: Reading, pattern: str) -> list[str]:
+    """Every facets of the log that matches a LIKE pattern: one step down an index for each that there is, however long the log."""
     select_ = (
-        "SELECT DISTINCT hour FROM audit_rollups WHERE hour >= ? AND hour <= ? AND facets LIKE ? ESCAPE '!' "
-        "ORDER BY hour DESC"
+        "WITH RECURSIVE known(facets) AS (SELECT MIN(facets) FROM audit_rollups UNION ALL "
+        "SELECT (SELECT MIN(r.facets) FROM audit_rollups r WHERE r.facets > known.facets) FROM known "
+        "WHERE known.facets IS NOT NULL) SELECT facets FROM known WHERE facets LIKE ? ESCAPE '!'"
     )
-    (rows,) = await fetch(reading, [(select_, (first_hour, last_hour, pattern))])
-    return [int(row[0]) for row in rows]
+    (rows,) = await fetch(reading, [(select_, (pattern,))])
+    return [str(row[0]) for row in rows]
+
+
+async def places_of(reading: Reading, facets: Sequence[str], first_hour: int, last_hour: int) -> list[Places]:
+    """Where entries of these facets stand in a range of hours, both ends included, the newest hour first."""
+    found: list[Places] = []
+    for at in range(0, len(facets), 500):
+        some = facets[at : at + 500]
+        select_ = (
+            "SELECT hour, count, first_idx, last_idx FROM audit_rollups "  # noqa: S608
+            f"WHERE facets IN ({', '.join('?' * len(some))}) AND hour >= ? AND hour <= ?"
+        )
+        (rows,) = await fetch(reading, [(select_, (*some, first_hour, last_hour))])
+        found += [Places(*map(int, row)) for row in rows]
+    return sorted(found, key=lambda one: one.hour, reverse=True)
 
 
 async def newest_witnessed(reading: Reading) -> list[tuple[int, bytes, bool, int]]:

@@ -21,7 +21,6 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -156,19 +155,21 @@ def _made(house: Any, head: HeadRow, keys: dict[bytes, KeyRow], now_us: int, dra
 def _copied(house: Any, head: HeadRow, now_us: int, entries: list[EntryRow]) -> Any:
     """(rows, leaf hashes) of a batch of entries made before, each with a place, a time and an id of its own, under a signed head."""
     time_us, step = max(now_us, head.time_us + 1), _MONTH_US // ENTRIES
-    counts: Counter[tuple[int, str]] = Counter()
+    counted: dict[tuple[int, str], tuple[int, int, int]] = {}
     rows = []
     for number, one in enumerate(entries):
         at = time_us + number * step
         leaf = _TIME.sub(b'"t":%d' % at, one.leaf, count=1)
-        counts[at // _HOUR_US, one.facets] += 1
+        index, place = head.size + number, (at // _HOUR_US, one.facets)
+        count, first, _ = counted.get(place, (0, index, index))
+        counted[place] = (count + 1, first, index)
         entry_id = f"{at:014x}{os.urandom(9).hex()}"
-        rows.append(replace(one, index=head.size + number, entry_id=entry_id, leaf=leaf, hash=leaf_hash(leaf)))
+        rows.append(EntryRow(index, entry_id, one.facets, leaf, leaf_hash(leaf), one.hints, one.detail))
     leaves = tuple(row.hash for row in rows)
     tree = CompactRange.decode(head.size, head.hashes).extended(leaves)
     note = sign_checkpoint(Checkpoint(house.log.signer.name, tree.size, tree.root), house.log.signer)
     grown = HeadRow(tree.size, tree.encode(), time_us + len(rows) * step, note)
-    rollups = [(hour, facets, count) for (hour, facets), count in counts.items()]
+    rollups = [(*place, *many) for place, many in counted.items()]
     return BatchRows(grown, head.size, rows, (), (), (), rollups, ()), leaves
 
 
