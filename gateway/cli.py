@@ -20,6 +20,7 @@ from gateway.commands import (
     keys_custody,
     keys_group,
     policy_group,
+    report_group,
     sandbox_group,
     witness_group,
 )
@@ -44,6 +45,7 @@ app.add_typer(witness_group.app, name="witness")
 app.add_typer(adapter_group.app, name="adapter")
 app.add_typer(sandbox_group.app, name="sandbox")
 app.add_typer(console_group.app, name="console")
+app.add_typer(report_group.app, name="report")
 
 
 def main() -> None:

@@ -64,6 +64,35 @@ class GateRule:
 
 
 @dataclass(frozen=True, slots=True)
+class TableOfCounts:
+    """统计表: the one table of counts that an exchange may publish, per region and period.
+
+    rows, columns: disjoint groups, so that sums count nobody twice. threshold: smaller counts are not shown. rounding: published counts
+    and totals are rounded to this base (1: not at all). Only one per exchange: two tables of the same children could be
+    subtracted from each other.
+    """
+
+    name: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    threshold: int = 5
+    rounding: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Generalisation:
+    """How published records of an exchange become like each other: its sensitive field, and each quasi-identifier's ways to be coarser.
+
+    Per quasi-identifier the groups of its values, finest level first (the values themselves, then declared groups); or, for region
+    codes, to how many leading digits they are cut.
+    """
+
+    sensitive: str
+    groups: Mapping[str, tuple[Mapping[str, str], ...]]
+    digits: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """共享事项.
 
@@ -73,6 +102,7 @@ class Exchange:
     reach: "own" - the record's region must lie within the receiving organisation's own region as well as the rule's;
     "rule" - within the rule's region only. assisted: whether the assisted door may be used.
     case_bound: a query needs an open case that concerns this child (C37) and an approval (C30).
+    table, generalisation: what it may publish of counts or of records without a name; None where nothing is published so.
     """
 
     id: str
@@ -101,6 +131,8 @@ class Exchange:
     responsible: Mapping[str, str] = field(default_factory=dict)
     assessment: str | None = None
     seed: str = ""
+    table: TableOfCounts | None = None
+    generalisation: Generalisation | None = None
 
     def doors_for(self, consumer: Department) -> frozenset[Door]:
         """The doors that the law opens for this consumer; empty if it is no consumer of the exchange."""

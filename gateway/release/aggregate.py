@@ -13,23 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.domain.exchanges import TableOfCounts
 from gateway.errors import BadRequest, Denied
 
-THRESHOLD = 5
 LEFT_OUT = "x"
 
 Cell = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A table as the catalogue declares it. rounding: published counts and totals are rounded to this base (1: not at all)."""
-
-    table: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    threshold: int = THRESHOLD
-    rounding: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +37,9 @@ class Published:
     withheld: tuple[str, ...]
 
 
-def publish(declared: Declared, period: str, counts: Mapping[Cell, int], *, kept: Mapping[str, Published]) -> Published:
+def publish(
+    declared: TableOfCounts, period: str, counts: Mapping[Cell, int], *, kept: Mapping[str, Published]
+) -> Published:
     """Publish one period. counts: (row, column) -> count of that period's own events. kept: periods published so far.
 
     Raises `BadRequest("table_undeclared")` where the cells are not the declared ones or are no counts, and
@@ -68,7 +59,7 @@ def publish(declared: Declared, period: str, counts: Mapping[Cell, int], *, kept
     return _shown(declared, period, counts, rows, left_out)
 
 
-def _left_out(counts: Mapping[Cell, int], rows: list[str], declared: Declared) -> tuple[set[Cell], str | None]:
+def _left_out(counts: Mapping[Cell, int], rows: list[str], declared: TableOfCounts) -> tuple[set[Cell], str | None]:
     """Cells to leave out besides the small ones; or the first row whose small cell has no rectangle."""
     small = [(row, column) for row in rows for column in declared.columns if counts[row, column] < declared.threshold]
     chosen: set[Cell] = set()
@@ -81,7 +72,7 @@ def _left_out(counts: Mapping[Cell, int], rows: list[str], declared: Declared) -
 
 
 def _rectangle(
-    counts: Mapping[Cell, int], rows: list[str], declared: Declared, cell: Cell, chosen: set[Cell]
+    counts: Mapping[Cell, int], rows: list[str], declared: TableOfCounts, cell: Cell, chosen: set[Cell]
 ) -> tuple[Cell, Cell, Cell] | None:
     """The three corners that cost least. Each has room for the small cell to be anything from 0 to threshold - 1 while it
     stays itself at or above the threshold, which an attacker knows of an "x".
@@ -103,7 +94,7 @@ def _rectangle(
 
 
 def _shown(
-    declared: Declared, period: str, counts: Mapping[Cell, int], rows: list[str], left_out: set[Cell]
+    declared: TableOfCounts, period: str, counts: Mapping[Cell, int], rows: list[str], left_out: set[Cell]
 ) -> Published:
     def text(number: int) -> str:
         base = declared.rounding
@@ -117,7 +108,7 @@ def _shown(
     by_row = {row: sum(counts[row, column] for column in declared.columns) for row in rows}
     by_column = {column: sum(counts[row, column] for row in rows) for column in declared.columns}
     return Published(
-        table=declared.table,
+        table=declared.name,
         period=period,
         cells={(row, column): cell_text((row, column)) for row in rows for column in declared.columns},
         row_totals={row: text(total) for row, total in by_row.items()},

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.domain.exchanges import Generalisation
 from gateway.errors import BadRequest, Denied
 
 K_INSIDE, K_OUTSIDE, L_LEAST = 5, 20, 2
@@ -40,6 +41,20 @@ class Hierarchy:
         if label is None:
             raise BadRequest("hierarchy_value")
         return label
+
+
+def hierarchies(declared: Generalisation, rows: Sequence[Row]) -> dict[str, Hierarchy]:
+    """The hierarchies that an exchange declares; those of region codes over the codes that occur.
+
+    Raises `BadRequest("hierarchy_value")` for a code that is not six digits.
+    """
+    made = {name: Hierarchy(levels) for name, levels in declared.groups.items()}
+    for name, digits in declared.digits.items():
+        codes = {row[name] for row in rows}
+        if any(not (len(code) == 6 and code.isascii() and code.isdigit()) for code in codes):
+            raise BadRequest("hierarchy_value")
+        made[name] = Hierarchy(tuple({code: code[:count] for code in codes} for count in digits))
+    return made
 
 
 def anonymise(

@@ -21,6 +21,7 @@ from gateway.domain.vocabulary import (
     Profile,
     ScopeKind,
 )
+from policies.catalogue.publishing import read_generalisation, read_table
 from policies.catalogue.reading import Table
 
 PLAIN_TYPES = frozenset(
@@ -97,6 +98,10 @@ def read_exchange(
         responsible=_responsible(table.table("responsible")),
         assessment=table.optional_text("assessment"),
         seed=table.text("seed"),
+        table=read_table(exchange_id, table.table("table")) if table.has("table") else None,
+        generalisation=read_generalisation(table.table("generalisation"), fields)
+        if table.has("generalisation")
+        else None,
     )
     outside = (table.optional_text("external_provider"), table.optional_text("external_consumer"))
     _require_lawful(table, exchange, assessments)
@@ -202,5 +207,7 @@ def _require_complete(table: Table, exchange: Exchange, outside: tuple[str | Non
         raise table.refusal("an exchange has a consumer")
     if not exchange.fields:
         raise table.refusal("an exchange has fields")
+    if (exchange.table or exchange.generalisation) and exchange.personal:
+        raise table.refusal("only an exchange without personal information publishes")
     if exchange.state is ExchangeState.SERVED and exchange.pattern is Pattern.COMPARE:
         raise table.refusal("COMPARE stays declared")

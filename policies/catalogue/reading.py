@@ -96,6 +96,10 @@ class Table:
             raise self.refusal(f"`{key}` must be a table")
         return Table(value, f"{self.where} [{key}]")
 
+    def has(self, key: str) -> bool:
+        """Whether the key is there and not read yet."""
+        return key in self._values
+
     def tables(self, key: str) -> tuple[Table, ...]:
         """The list of tables under a key; empty where absent."""
         value = self._values.pop(key, [])

@@ -4,10 +4,11 @@ import random
 
 import pytest
 
+from gateway.domain.exchanges import TableOfCounts
 from gateway.domain.permits import Obligation
 from gateway.domain.vocabulary import Profile, Transform
 from gateway.errors import BadRequest, Denied, ProviderFault
-from gateway.release.aggregate import Declared, publish
+from gateway.release.aggregate import publish
 from gateway.release.check import check
 from gateway.release.detectors import find
 from gateway.release.floor import ITEM_NAMES, is_diagnosis_field, shortfall
@@ -147,7 +148,7 @@ def test_C24_a_unique_record_is_refused_naming_the_size_of_its_class():
 
 def test_C25_small_cells_of_overlapping_tables_are_never_recovered():
     dice, hidden = random.Random(7), 0
-    declared = Declared("X28.small", ("330102", "330105", "330106"), ("primary", "junior", "senior"))
+    declared = TableOfCounts("X28.small", ("330102", "330105", "330106"), ("primary", "junior", "senior"))
     for _ in range(40):
         first = publish(declared, "2026-09", counts(dice, declared), kept={})
         second = publish(declared, "2026-10", counts(dice, declared), kept={"2026-09": first})

@@ -78,6 +78,19 @@ def test_warning_needs_the_guardian_contacted_in_the_normal_door_only():
         ("exchanges/X16.toml", "personal = false", "personal = true", "no personal information"),
         ("departments.toml", "governmental = false", "governmental = true", "settled by law"),
         ("exchanges/X09.toml", 'class = "progress"', 'class = "answer"', "another class elsewhere"),
+        (
+            "exchanges/X04.toml",
+            'columns = ["not_screened", "low", "medium", "high"]',
+            'columns = ["low"]',
+            "two rows and two",
+        ),
+        ("exchanges/X04.toml", 'columns = ["not_screened"', 'threshold = 3\ncolumns = ["not_screened"', "5 at least"),
+        ("exchanges/X04.toml", '"not_screened"', '"=1+1"', "small letters"),
+        ("exchanges/X04.toml", "personal = false", "personal = true", "without personal information|no personal"),
+        ("exchanges/X15.toml", 'values = ["0-7", "8-13"] },', 'values = ["0-7"] },', "hold each value"),
+        ("exchanges/X15.toml", 'name = "14+"', 'name = "0-13"', "a name of its own"),
+        ("exchanges/X15.toml", 'digits = ["6", "4"]', 'digits = ["4", "6"]', "finest first"),
+        ("exchanges/X15.toml", "[generalisation.fields.language]", "[generalisation.fields.need_type]", "sensitive"),
     ],
 )
 def test_what_is_not_right_does_not_load(home, name, old, new, says):

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from gateway.domain.exchanges import Exchange, Field
+from gateway.domain.exchanges import Exchange, Field, TableOfCounts
 from gateway.domain.vocabulary import AgeBand, Department, Profile
 from gateway.errors import BadRequest
-from gateway.release.aggregate import Declared, publish
+from gateway.release.aggregate import publish
 from gateway.release.codes import TABLES
 from gateway.release.kanonymity import Hierarchy, anonymise
 from gateway.release.labels import labels
@@ -99,7 +99,7 @@ def needs(department: Department) -> list[dict[str, str]]:
 def table(department: Department) -> dict:
     """One period's invented counts with one small cell, as published."""
     turn = list(Department).index(department)
-    declared = Declared("X28.referred", ("330102", "330105", "330106"), ("primary", "junior", "senior"))
+    declared = TableOfCounts("X28.referred", ("330102", "330105", "330106"), ("primary", "junior", "senior"))
     counts = {(row, column): 20 + turn for row in declared.rows for column in declared.columns}
     counts["330105", "junior"] = turn
     shown = publish(declared, "2026-10", counts, kept={})

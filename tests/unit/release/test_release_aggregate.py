@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from gateway.domain.exchanges import TableOfCounts
 from gateway.errors import BadRequest, Denied
-from gateway.release.aggregate import Declared, Published, publish
+from gateway.release.aggregate import Published, publish
 
 AREAS, STAGES = ("330102", "330105", "330106", "330109", "330110"), ("primary", "junior", "senior", "vocational")
-TABLE = Declared("X28.referred", AREAS, STAGES)
+TABLE = TableOfCounts("X28.referred", AREAS, STAGES)
 
 
 def counts(dice, declared=TABLE):
@@ -51,7 +52,7 @@ def intervals(*tables):
 
 @pytest.mark.parametrize("pairs", [50, pytest.param(1000, marks=pytest.mark.soak)])
 def test_a_linear_program_leaves_every_hidden_cell_at_least_four_values(pairs):
-    dice, hidden, small = random.Random(2026), 0, Declared("X28.small", AREAS[:3], STAGES[:3])
+    dice, hidden, small = random.Random(2026), 0, TableOfCounts("X28.small", AREAS[:3], STAGES[:3])
     for trial in range(pairs):
         declared = TABLE if trial % 25 == 0 else small
         first = publish(declared, "2026-09", counts(dice, declared), kept={})
@@ -117,7 +118,7 @@ def test_a_table_of_nothing_but_small_cells_is_withheld_whole():
 
 
 def test_rounding_rounds_counts_and_totals_to_the_declared_base():
-    rounded = Declared("X28.rounded", AREAS, STAGES, rounding=5)
+    rounded = TableOfCounts("X28.rounded", AREAS, STAGES, rounding=5)
     shown = publish(rounded, "2026-09", {(r, c): 12 for r in AREAS for c in STAGES}, kept={})
     assert set(shown.cells.values()) == {"10"}
     assert shown.row_totals["330106"] == "50"
@@ -201,5 +202,5 @@ def test_a_table_that_is_not_the_declared_one_is_named_so():
 
 @pytest.mark.parametrize(("count", "text"), [(12, "10"), (13, "15"), (10, "10"), (15, "15")])
 def test_counts_are_rounded_to_the_nearest_base(count, text):
-    rounded = Declared("X28.rounded", AREAS, STAGES, rounding=5)
+    rounded = TableOfCounts("X28.rounded", AREAS, STAGES, rounding=5)
     assert publish(rounded, "2026-09", grid(count), kept={}).cells["330102", "primary"] == text
