@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from gateway.audit.entry import Tagging, arrange_tags, commit_detail, facets, write_detail, write_skeleton
+from gateway.audit.entry import Tagging, arrange_tags, commit_detail, write_detail, write_skeleton
 from gateway.audit.histories import (
     KEY_BYTES,
     LOG_HOLDER,
@@ -24,6 +24,7 @@ from gateway.audit.histories import (
     joint_key,
     successor_commitment,
 )
+from gateway.audit.wording import OWN_NUMBER, Wording, word
 from gateway.domain.clock import SHANGHAI
 from gateway.domain.entries import EntryDraft, Receipt
 from gateway.domain.vocabulary import EntryKind, Outcome
@@ -43,20 +44,27 @@ _HOUR_US = 3_600_000_000
 class Asked:
     """One entry to write. public: `epoch` and `covers` of an index entry. retire: holders whose K was shown outside; they go
     on under a new generation before this entry is written.
+
+    wording: what the draft says, made here, before any lock. holders: whose histories it joins, and whose key seals its
+    detail. Raises `ProgrammingError` for a draft that could not be written.
     """
 
     draft: EntryDraft
     public: Mapping[str, int] | None = None
     retire: tuple[bytes, ...] = ()
     erases: tuple[bytes, ...] = ()
+    wording: Wording = field(init=False, repr=False)
+    holders: tuple[bytes, ...] = field(init=False, repr=False)
 
-    @property
-    def holders(self) -> list[bytes]:
-        """Whose histories it joins, and whose key seals its detail."""
-        whose = [child_holder(child) for child in self.draft.children]
-        whose += [actor_holder(actor) for actor in self.draft.actors]
+    def __post_init__(self) -> None:
+        draft = self.draft
+        object.__setattr__(self, "wording", word(draft, self.public))
+        whose = [child_holder(child) for child in draft.children]
+        whose += [actor_holder(actor) for actor in draft.actors]
         whose += self.retire
-        return whose if self.draft.children else [*whose, LOG_HOLDER]
+        if not draft.children:
+            whose.append(LOG_HOLDER)
+        object.__setattr__(self, "holders", tuple(whose))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +162,7 @@ class BatchBuilder:
                 made, number = child.next_tag()
                 tags.append(made)
                 if len(children) == 1:
-                    numbers["child"] = number
+                    numbers[OWN_NUMBER] = number
             self._touch(child)
         for name, actor in actors.items():
             made, numbers[name] = actor.next_tag()
@@ -169,12 +177,10 @@ class BatchBuilder:
         self._time_us += 1
         index = self.head.size + len(self._entries)
         entry_id = f"{time_us:014x}{os.urandom(9).hex()}"
-        salted = write_detail(draft, entry_id=entry_id, numbers=numbers)
+        salted = write_detail(asked.wording, entry_id=entry_id, numbers=numbers)
         hints, detail = self._seal(salted, entry_id, sealing, protective=draft.protective)
-        leaf = write_skeleton(
-            draft, time_us=time_us, tagging=tagging, commitment=commit_detail(salted), public=asked.public
-        )
-        words = facets(draft)
+        leaf = write_skeleton(asked.wording, time_us=time_us, tagging=tagging, commitment=commit_detail(salted))
+        words = asked.wording.facets
         row = EntryRow(index, entry_id, words, leaf, leaf_hash(leaf), hints, detail)
         self._entries.append(row)
         self._tags += [(tag, index) for tag in tagging.own]
@@ -225,7 +231,7 @@ class BatchBuilder:
             manifest_root=successor_commitment(old.tag_key, new.tag_key),
         )
         self._put(Asked(draft), arrange_tags([last, old.next_second_tag()]), [new], {})
-        old.row = replace(old.row, current=False)
+        old.row = old.row._replace(current=False)
         self._touch(old)
 
     def _touch(self, history: History) -> None:

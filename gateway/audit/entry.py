@@ -8,9 +8,7 @@ at least four, so that neither their order nor, below that, their number tells w
 from __future__ import annotations
 
 import hmac
-import json
 import os
-import re
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
@@ -18,8 +16,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from gateway.domain.canonical import canonical, parse_canonical
-from gateway.domain.entries import EntryDraft
+from gateway.audit.wording import URL_SAFE, Wording, b64
+from gateway.domain.canonical import parse_canonical
 from gateway.errors import BadRequest, ProgrammingError
 from gateway.proofs.merkle import leaf_hash, node_hash, root_of
 from gateway.proofs.tiles import LONGEST_ENTRY
@@ -29,10 +27,6 @@ TAG_BYTES = 16
 SALT_BYTES = 32
 _FEWEST_TAGS = 4
 _MOST_INLINE_TAGS = 64
-_WORD = re.compile(r"[A-Za-z0-9_.:\-]{0,80}\Z")
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
-# `canonical` without its walk over the value: what comes here was walked when the draft was handed in.
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 _COMMITMENT = b"runxin/audit/detail/v1\x00"
 _WORD_KEYS = ("kind", "exchange", "door", "purpose", "from", "to", "outcome", "code", "policy")
 _DIGEST_KEYS = ("request", "answer", "manifest", "detail")
@@ -66,59 +60,18 @@ def arrange_tags(tags: Sequence[bytes]) -> Tagging:
     return Tagging(tuple(sorted([*tags, *padding])), tuple(tags))
 
 
-def write_skeleton(
-    draft: EntryDraft, *, time_us: int, tagging: Tagging, commitment: bytes, public: Mapping[str, int] | None = None
-) -> bytes:
-    """The canonical bytes of the leaf.
-
-    public: `epoch` and `covers` of an index entry. The draft has passed `require_words`.
-    """
-    words = _words(draft)
-    skeleton: dict[str, Any] = {name: str(word) for name, word in words.items() if word}
-    skeleton["v"], skeleton["t"] = VERSION, time_us
-    manifest = _joined(draft.manifest_root, tagging.manifest_root)
-    digests = {
-        "request": draft.request_digest,
-        "answer": draft.answer_digest,
-        "manifest": manifest,
-        "detail": commitment,
-    }
-    skeleton |= {name: b64(digest) for name, digest in digests.items() if digest}
-    if tagging.shown:
-        skeleton["tags"] = [b64(tag) for tag in tagging.shown]
-    if draft.sighted:
-        skeleton["sighted"] = True
-    if draft.assisted:
-        skeleton["assisted"] = True
-    skeleton |= public or {}
-    leaf = _encode(skeleton)
+def write_skeleton(wording: Wording, *, time_us: int, tagging: Tagging, commitment: bytes) -> bytes:
+    """The canonical bytes of the leaf: the draft's own parts with time, tags and the detail's commitment put in."""
+    manifest = _joined(wording.manifest_root, tagging.manifest_root)
+    shown = f'"manifest":"{b64(manifest)}",' if manifest else ""
+    tags = f',"tags":["{_tags_text(tagging.shown)}"]' if tagging.shown else ""
+    leaf = (
+        f'{wording.opening}"detail":"{b64(commitment)}",{wording.middle}{shown}{wording.closing}'
+        f'"t":{time_us}{tags},{wording.ending}"v":{VERSION}}}'
+    ).encode("ascii")
     if len(leaf) > LONGEST_ENTRY:
         raise ProgrammingError("a skeleton is too long")
     return leaf
-
-
-def require_words(draft: EntryDraft) -> None:
-    """Refuse a draft that could not be written, before it joins a batch: `ProgrammingError`."""
-    if not all(_WORD.match(word) for word in _words(draft).values()):
-        raise ProgrammingError("a skeleton holds words only")
-    try:
-        canonical({**draft.detail, "actors": list(draft.actors)})
-    except ValueError:
-        raise ProgrammingError("a detail holds restricted JSON only") from None
-
-
-def _words(draft: EntryDraft) -> dict[str, str]:
-    return {
-        "kind": draft.kind,
-        "exchange": draft.exchange,
-        "door": draft.door or "",
-        "purpose": draft.purpose,
-        "from": draft.requester or "",
-        "to": draft.provider or "",
-        "outcome": draft.outcome,
-        "code": draft.code,
-        "policy": draft.policy_version,
-    }
 
 
 def read_skeleton(leaf: bytes) -> dict[str, Any]:
@@ -138,40 +91,14 @@ def tags_of(skeleton: Mapping[str, Any]) -> tuple[bytes, ...]:
     return tuple(unb64(tag) for tag in skeleton.get("tags", ()))
 
 
-def facets(draft: EntryDraft) -> str:
-    """Words of the leaf in a fixed order, for searching: kind|exchange|door|purpose|outcome|from|to|code."""
-    return "|".join(
-        (
-            draft.kind,
-            draft.exchange,
-            draft.door or "",
-            draft.purpose,
-            draft.outcome,
-            draft.requester or "",
-            draft.provider or "",
-            draft.code,
-        )
-    )
-
-
-def write_detail(draft: EntryDraft, *, entry_id: str, numbers: Mapping[str, int]) -> bytes:
+def write_detail(wording: Wording, *, entry_id: str, numbers: Mapping[str, int]) -> bytes:
     """What is sealed: a fresh 32-byte salt, then canonical JSON of everything that the skeleton must not hold.
 
     numbers: the running number that each actor's history gave this entry; a child's own stands under `child`.
     """
-    detail: dict[str, Any] = {
-        "entry": entry_id,
-        "actors": list(draft.actors),
-        "numbers": dict(numbers),
-        "facts": dict(draft.detail),
-    }
-    if draft.children:
-        detail["children"] = [child.hex() for child in draft.children]
-    if draft.request_salt:
-        detail["request_salt"] = b64(draft.request_salt)
-    if draft.answer_salt:
-        detail["answer_salt"] = b64(draft.answer_salt)
-    return os.urandom(SALT_BYTES) + _encode(detail)
+    counts = b",".join([name + b"%d" % numbers[whose] for whose, name in wording.numbered])
+    salt = os.urandom(SALT_BYTES)
+    return b"".join((salt, wording.first, entry_id.encode("ascii"), wording.facts, counts, wording.last))
 
 
 def commit_detail(salted: bytes) -> bytes:
@@ -187,11 +114,6 @@ def read_detail(salted: bytes, skeleton: Mapping[str, Any]) -> dict[str, Any]:
     return dict(parse_canonical(salted[SALT_BYTES:]))
 
 
-def b64(data: bytes) -> str:
-    """base64url without padding."""
-    return b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode("ascii")
-
-
 def unb64(text: str) -> bytes:
     """The inverse of `b64`; `BadRequest("entry_invalid")`."""
     try:
@@ -203,8 +125,10 @@ def unb64(text: str) -> bytes:
     return data
 
 
-def _encode(value: dict[str, Any]) -> bytes:
-    return _ENCODER.encode(value).encode("utf-8")
+def _tags_text(tags: Sequence[bytes]) -> str:
+    """base64url of each, without its padding of two, between quotes and commas."""
+    texts = [b2a_base64(tag, newline=False)[:-2] for tag in tags]
+    return b'","'.join(texts).translate(URL_SAFE).decode("ascii")
 
 
 def _joined(stated: bytes, tags: bytes) -> bytes:

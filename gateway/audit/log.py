@@ -18,7 +18,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 from gateway.audit.batch import Asked, BatchBuilder, Built
-from gateway.audit.entry import require_words
 from gateway.audit.highwater import HighWater
 from gateway.audit.histories import Escrow, Keeper
 from gateway.audit.receipts import make_receipt
@@ -155,7 +154,6 @@ class AuditLog:
         self, asked: Asked, *, effect: Effect | None = None, proof_id: str | None = None, within: Within | None = None
     ) -> Receipt:
         """`append` for the audit room's own entries, which may carry public numbers, retire keys and write rows of theirs."""
-        require_words(asked.draft)
         self._require_room(asked.draft)
         answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Submission(asked, effect, proof_id, within, answer))
@@ -271,7 +269,6 @@ class AuditLog:
                     async with savepoint(writing):
                         changed = await one.effect(writing)
                     if changed is not None:
-                        require_words(changed)
                         one.asked = replace(one.asked, draft=changed)
                 except Exception as error:
                     # Whatever it is, it concerns this submission only; its savepoint is rolled back.

@@ -7,8 +7,6 @@ any more, and its row goes.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from gateway.audit.histories import Keeper, names_child
 from gateway.errors import GatewayFault
 from gateway.store import audit as store
@@ -35,7 +33,7 @@ async def rename_histories(writing: Writing, keeper: Keeper, renamed: Renamed) -
                 raise
             gone.append(row)
             continue
-        history.row = replace(row, holder=renamed(row.holder))
+        history.row = row._replace(holder=renamed(row.holder))
         sealed = history.sealed_row()
         moved.append((row.holder, row.generation, sealed.holder, sealed.state))
     await audit_keys.delete_generations(writing, gone)

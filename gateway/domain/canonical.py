@@ -10,7 +10,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+# No look-out for cycles: the walk before it would never have come to an end. It costs as much as the encoding.
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"), check_circular=False
+)
 _LIMIT = 2**53
 _PLAIN = frozenset({str, bool})
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.store.audit import KEY_COLUMNS, KeyRow, key_row
+from gateway.store.audit import KEY_COLUMNS, KeyRow
 from gateway.store.audit_drivers import fetch, run
 from gateway.store.database import Reading, Writing
 
@@ -15,7 +15,7 @@ from gateway.store.database import Reading, Writing
 async def keys_in_bucket(reading: Reading, bucket: int) -> list[KeyRow]:
     """Every row whose keys that bucket wraps."""
     (rows,) = await fetch(reading, [(f"SELECT {KEY_COLUMNS} FROM audit_keys WHERE bucket = ?", (bucket,))])  # noqa: S608
-    return [key_row(row) for row in rows]
+    return [KeyRow._make(row) for row in rows]
 
 
 async def rewrap_key(writing: Writing, row: KeyRow, bucket: int, wrapped: bytes) -> None:
@@ -34,7 +34,7 @@ async def generations_until(reading: Reading, year: int) -> list[KeyRow]:
     """Every generation of that year or an earlier one, in a fixed order."""
     select = f"SELECT {KEY_COLUMNS} FROM audit_keys WHERE year <= ? ORDER BY holder, generation"  # noqa: S608
     (rows,) = await fetch(reading, [(select, (year,))])
-    return [key_row(row) for row in rows]
+    return [KeyRow._make(row) for row in rows]
 
 
 async def delete_details(writing: Writing, indexes: Sequence[int]) -> None:

@@ -7,6 +7,7 @@ import random
 
 from gateway.audit.entry import arrange_tags, read_skeleton, write_skeleton
 from gateway.audit.form import time_in
+from gateway.audit.wording import word
 from gateway.domain.entries import EntryDraft
 from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome
 from gateway.errors import BadRequest
@@ -17,7 +18,7 @@ TIME = 1_790_000_000_123_456
 
 def leaf_of(made: EntryDraft, tags: int = 3, public: dict[str, int] | None = None) -> bytes:
     tagging = arrange_tags([os.urandom(16) for _ in range(tags)])
-    return write_skeleton(made, time_us=TIME, tagging=tagging, commitment=os.urandom(32), public=public)
+    return write_skeleton(word(made, public), time_us=TIME, tagging=tagging, commitment=os.urandom(32))
 
 
 def every_kind_of_leaf() -> list[bytes]:

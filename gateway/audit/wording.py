@@ -1,0 +1,145 @@
+"""What a draft says, as the parts of its skeleton and its detail that its place in the log does not change.
+
+They are made when an entry is asked for, so that a batch, which keeps everybody else waiting at the head's lock, only puts in
+times, numbers, tags and commitments.
+
+Rules kept here: the parts put together are canonical JSON, byte for byte (held by a test against the encoder); words of a
+skeleton are `[A-Za-z0-9_.:-]` and need no escaping; a draft that could not be written is refused here, before it joins a batch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from binascii import b2a_base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from gateway.domain.canonical import canonical
+from gateway.domain.entries import EntryDraft
+from gateway.errors import ProgrammingError
+
+OWN_NUMBER = "child"
+_WORD = re.compile(r"[A-Za-z0-9_.:\-]{0,80}\Z")
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A draft's parts. They stand in the order of their members' names, as canonical JSON wants it.
+
+    facets: words of the leaf for searching: kind|exchange|door|purpose|outcome|from|to|code. Of the skeleton: `opening` up to
+    the commitment, `middle` up to the manifest, `closing` up to the time, `ending` after the tags. Of the detail: `first` up
+    to the entry's id, `facts` after it, `numbered` (name and its quoted form) in order, `last`.
+    """
+
+    facets: str
+    opening: str
+    middle: str
+    closing: str
+    ending: str
+    manifest_root: bytes = field(repr=False)
+    first: bytes = field(repr=False)
+    facts: bytes = field(repr=False)
+    numbered: tuple[tuple[str, bytes], ...] = field(repr=False)
+    last: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The words of a skeleton, which many drafts share."""
+
+    facets: str
+    code: str
+    door: str
+    middle: str
+    closing: str
+    ending: str
+
+
+def word(draft: EntryDraft, public: Mapping[str, int] | None = None) -> Wording:
+    """The parts of a draft. public: `epoch` and `covers` of an index entry.
+
+    Raises `ProgrammingError`: a word that is none, a detail that is not restricted JSON.
+    """
+    words = _words(
+        draft.kind,
+        draft.exchange,
+        draft.door or "",
+        draft.purpose,
+        draft.outcome,
+        draft.requester or "",
+        draft.provider or "",
+        draft.code,
+        draft.policy_version,
+    )
+    numbers = public or {}
+    opening = _digest("answer", draft.answer_digest) + ('"assisted":true,' if draft.assisted else "") + words.code
+    closing = words.closing + _digest("request", draft.request_digest) + ('"sighted":true,' if draft.sighted else "")
+    try:
+        actors = [_quoted(name) for name in draft.actors]
+        facts = canonical({**draft.detail})
+        first = f'{{"actors":[{",".join(actors)}],{_digest("answer_salt", draft.answer_salt)}'
+        if draft.children:
+            first += '"children":["' + '","'.join([child.hex() for child in draft.children]) + '"],'
+        numbered = dict(zip(draft.actors, actors, strict=True))
+        if len(draft.children) == 1 and not draft.protective:
+            numbered[OWN_NUMBER] = f'"{OWN_NUMBER}"'
+        return Wording(
+            words.facets,
+            "{" + opening + _count("covers", numbers),
+            words.door + _count("epoch", numbers) + words.middle,
+            closing,
+            words.ending,
+            draft.manifest_root,
+            f'{first}"entry":"'.encode(),
+            b'","facts":' + facts + b',"numbers":{',
+            tuple([(name, f"{numbered[name]}:".encode()) for name in sorted(numbered)]),
+            f'}},"request_salt":"{b64(draft.request_salt)}"}}'.encode() if draft.request_salt else b"}}",
+        )
+    except (ValueError, TypeError):
+        raise ProgrammingError("a detail holds restricted JSON only") from None
+
+
+@lru_cache(maxsize=4096)
+def _words(
+    kind: str,
+    exchange: str,
+    door: str,
+    purpose: str,
+    outcome: str,
+    requester: str,
+    provider: str,
+    code: str,
+    policy: str,
+) -> _Words:
+    facets = (kind, exchange, door, purpose, outcome, requester, provider, code)
+    if not all(_WORD.match(one) for one in (*facets, policy)):
+        raise ProgrammingError("a skeleton holds words only")
+    return _Words(
+        "|".join(facets),
+        _member("code", code),
+        _member("door", door),
+        _member("exchange", exchange) + _member("from", requester) + _member("kind", kind),
+        _member("outcome", outcome) + _member("policy", policy) + _member("purpose", purpose),
+        _member("to", provider),
+    )
+
+
+def b64(data: bytes) -> str:
+    """base64url without padding."""
+    return b2a_base64(data, newline=False).translate(URL_SAFE).rstrip(b"=").decode("ascii")
+
+
+def _member(name: str, text: str) -> str:
+    return f'"{name}":"{text}",' if text else ""
+
+
+def _digest(name: str, data: bytes) -> str:
+    return f'"{name}":"{b64(data)}",' if data else ""
+
+
+def _count(name: str, numbers: Mapping[str, int]) -> str:
+    return f'"{name}":{numbers[name]},' if name in numbers else ""
