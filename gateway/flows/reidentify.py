@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from gateway.audit.log import Effect
 from gateway.domain.canonical import canonical
 from gateway.domain.ids import new_id
 from gateway.domain.orders import Line, Order, OrderLine
@@ -51,45 +52,8 @@ async def grant(house: House, signed: SignedRequest, read: Callable[[bytes], Rei
     approval_own_department, approval_departments, approval_subject, approval_expired …, reidentification_used.
     """
     async with opened(house, signed, EntryKind.REIDENTIFICATION) as (account, reading):
-        caller = account.caller
-        request = read(signed.body)
-        now = int(house.clock.now().timestamp())
-        asked = verify_request(request.request, snapshot=house.registry.current, now=now)
-        account.references.update({"statement": request.request, "approvals": list(request.approvals)})
-        require_own(asked, account)
-        approvals = [
-            verify_approval(text, snapshot=house.registry.current, now=now, expected=asked.subject)
-            for text in request.approvals
-        ]
-        require_independent(approvals, asked)
-        account.more_actors = tuple(
-            f"person:{one.approver.party.organisation}/{one.approver.person_id}" for one in approvals
-        )
-        source_named(house, asked.subject["source"])
-        child = await child_asked(house, account, asked, reading)
-        account.children = (child.key,)
-        made = Reidentification(
-            reidentification_id=new_id("ri"),
-            digest=hashlib.sha256(request.request.encode()).hexdigest(),
-            client_id=caller.client.client_id,
-            officer=_officer(account),
-            request=canonical(dict(asked.subject)),
-            child=child.key,
-            state="granted",
-            expires_at=now + VIEW_WITHIN,
-        )
-        account.references["reidentification"] = made.reidentification_id
-    async with recorded(house.log, account):
-        body = canonical({"reidentification": made.reidentification_id, "expires": made.expires_at})
-
-        async def keep(writing: Writing) -> None:
-            if not await put_reidentification(writing, made):
-                raise Denied("reidentification_used")
-
-        receipt = await house.log.append(
-            account.draft(Outcome.DONE, code="granted", answer=body), effect=keep, proof_id=account.proof_id
-        )
-    return Answer(body, receipt)
+        made = await what_is_granted(house, account, read(signed.body), reading)
+    return await record_grant(house, account, made)
 
 
 async def view(house: House, signed: SignedRequest, read: Callable[[bytes], str]) -> Answer:
@@ -97,17 +61,82 @@ async def view(house: House, signed: SignedRequest, read: Callable[[bytes], str]
     `NoResult` where the source has no such record (the view is spent); `ProviderFault` (the view is given back).
     """
     async with opened(house, signed, EntryKind.REIDENTIFICATION) as (account, reading):
-        caller = account.caller
-        name = read(signed.body)
-        granted = await get_reidentification(reading, name)
-        if granted is None or (granted.client_id, granted.officer) != (caller.client.client_id, _officer(account)):
-            raise Denied("reidentification_unknown")
-        account.children, account.references["reidentification"] = (granted.child,), name
-        if house.clock.now().timestamp() >= granted.expires_at:
-            raise Denied("reidentification_expired")
-        asked = json.loads(granted.request)
-        edge = source_named(house, asked["source"])
-        account.provider = edge.party.department
+        granted = await grant_named(house, account, read(signed.body), reading)
+    return await view_once(house, account, granted)
+
+
+# --- the steps, whoever takes them --------------------------------------------------------------------------------------
+
+
+async def what_is_granted(
+    house: House, account: Account, request: ReidentificationRequest, reading: Reading
+) -> Reidentification:
+    """The grant that these signatures make, not yet kept. Raises as `grant`."""
+    now = int(house.clock.now().timestamp())
+    asked = verify_request(request.request, snapshot=house.registry.current, now=now)
+    account.references.update({"statement": request.request, "approvals": list(request.approvals)})
+    require_own(asked, account)
+    approvals = [
+        verify_approval(text, snapshot=house.registry.current, now=now, expected=asked.subject)
+        for text in request.approvals
+    ]
+    require_independent(approvals, asked)
+    account.more_actors = tuple(
+        f"person:{one.approver.party.organisation}/{one.approver.person_id}" for one in approvals
+    )
+    source_named(house, asked.subject["source"])
+    child = await child_asked(house, account, asked, reading)
+    account.children = (child.key,)
+    made = Reidentification(
+        reidentification_id=new_id("ri"),
+        digest=hashlib.sha256(request.request.encode()).hexdigest(),
+        client_id=account.caller.client.client_id,
+        officer=officer_of(account),
+        request=canonical(dict(asked.subject)),
+        child=child.key,
+        state="granted",
+        expires_at=now + VIEW_WITHIN,
+    )
+    account.references["reidentification"] = made.reidentification_id
+    return made
+
+
+async def record_grant(
+    house: House, account: Account, made: Reidentification, *, within: Effect | None = None
+) -> Answer:
+    """Keep the grant in the transaction of its entry, and what `within` keeps beside it."""
+    async with recorded(house.log, account):
+        body = canonical({"reidentification": made.reidentification_id, "expires": made.expires_at})
+
+        async def keep(writing: Writing) -> None:
+            if not await put_reidentification(writing, made):
+                raise Denied("reidentification_used")
+            if within is not None:
+                await within(writing)
+
+        receipt = await house.log.append(
+            account.draft(Outcome.DONE, code="granted", answer=body), effect=keep, proof_id=account.proof_id or None
+        )
+    return Answer(body, receipt)
+
+
+async def grant_named(house: House, account: Account, name: str, reading: Reading) -> Reidentification:
+    """The officer's own grant, still good. `Denied`: reidentification_unknown, reidentification_expired."""
+    granted = await get_reidentification(reading, name)
+    own = (account.caller.client.client_id, officer_of(account))
+    if granted is None or (granted.client_id, granted.officer) != own:
+        raise Denied("reidentification_unknown")
+    account.children, account.references["reidentification"] = (granted.child,), name
+    if house.clock.now().timestamp() >= granted.expires_at:
+        raise Denied("reidentification_expired")
+    account.provider = source_named(house, json.loads(granted.request)["source"]).party.department
+    return granted
+
+
+async def view_once(house: House, account: Account, granted: Reidentification) -> Answer:
+    """Spend the grant's one view. Raises as `view`."""
+    name, asked = granted.reidentification_id, json.loads(granted.request)
+    edge = source_named(house, asked["source"])
 
     async def begin(writing: Writing) -> None:
         if not await move_reidentification(writing, name, "granted", "viewing"):
@@ -118,7 +147,9 @@ async def view(house: House, signed: SignedRequest, read: Callable[[bytes], str]
 
     # The entry first: from here on the log says that somebody looks, whatever happens next.
     async with recorded(house.log, account):
-        await house.log.append(account.draft(Outcome.DONE, code="viewing"), effect=begin, proof_id=account.proof_id)
+        await house.log.append(
+            account.draft(Outcome.DONE, code="viewing"), effect=begin, proof_id=account.proof_id or None
+        )
     account.proof_id = ""
     try:
         async with recorded(house.log, account):
@@ -233,7 +264,8 @@ def write_order(house: House, account: Account, child: Child, edge: Edge, grant_
     )
 
 
-def _officer(account: Account) -> str:
+def officer_of(account: Account) -> str:
+    """`<organisation>/<person>` of whoever asks. `Denied("reidentification_unknown")` for a machine."""
     officer = account.caller.officer
     if officer is None:
         raise Denied("reidentification_unknown")
