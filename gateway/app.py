@@ -288,9 +288,10 @@ def build(settings: Settings) -> FastAPI:
                 asyncio.create_task(_each(UPKEEP_SECONDS, closing, lambda: _keep_up(house))),
                 asyncio.create_task(_each(POLICY_SECONDS, closing, lambda: _follow_policy(house))),
             ]
+            witnessing: list[asyncio.Task[None]] = []
             if house.cosigning is not None:
                 # Beside the rest: a witness that hangs must not keep envelopes from being destroyed in time.
-                keepers.append(asyncio.create_task(_each(WITNESS_SECONDS, closing, house.cosigning.collect)))
+                witnessing.append(asyncio.create_task(_each(WITNESS_SECONDS, closing, house.cosigning.collect)))
             if settings.metrics_port:
                 serve_metrics(settings.host, settings.metrics_port)
             _settle_memory()
@@ -300,10 +301,12 @@ def build(settings: Settings) -> FastAPI:
             finally:
                 # Keepers end their round: cut off within an append one could not know whether its roll-ups stand already.
                 closing.set()
-                await asyncio.gather(*keepers)
                 try:
+                    await asyncio.gather(*keepers)
                     await roll_up(house, close=True)
                 finally:
+                    # Only now for the witnesses: one that hangs may outlast the time that whoever stops us gives us.
+                    await asyncio.gather(*witnessing)
                     await console.works.close()
 
     # The API description loads nothing from outside: no bundled viewer, only the document.

@@ -1,12 +1,15 @@
 """The doors close: what the minute still owes the log is written once, also from the middle of a round of upkeep."""
 
 import asyncio
+import contextlib
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
 import gateway.app
 from gateway.domain.entries import EntryDraft
+from gateway.domain.vocabulary import EntryKind
 from gateway.settings import Settings
 
 
@@ -61,4 +64,48 @@ async def test_closing_within_an_append_of_the_keeper_writes_its_roll_up_once(se
         house.refusals.note("192.0.2.7", "officer_key_unknown", now=now - 60)
         await appending.wait()
         asyncio.get_running_loop().call_later(0.05, go_on.set)
+    assert rolled_up(settings.data) == 1
+
+
+class HangingWitness:
+    """A round of witnessing that does not end before the entry of the minute's refusals stands."""
+
+    def __init__(self) -> None:
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+
+    async def hold_head(self) -> None:
+        """The witnesses know of no later head."""
+
+    async def collect(self) -> None:
+        self.asked.set()
+        await self.answers.wait()
+
+
+@pytest.mark.anyio
+@pytest.mark.timeout(60)
+async def test_closing_writes_its_roll_up_before_it_waits_for_a_witness_that_hangs(settings, monkeypatch):
+    witness, opened = HangingWitness(), gateway.app.opened
+    monkeypatch.setattr(gateway.app, "WITNESS_SECONDS", 0.0)
+
+    @contextlib.asynccontextmanager
+    async def with_witness(*arguments, **more):
+        async with opened(*arguments, **more) as rooms:
+            yield replace(rooms, cosigning=witness)
+
+    monkeypatch.setattr(gateway.app, "opened", with_witness)
+    app = gateway.app.build(settings)
+    async with app.router.lifespan_context(app):
+        house = app.state.house
+        append = house.log.append
+
+        async def told(draft: EntryDraft, **more):
+            receipt = await append(draft, **more)
+            if draft.kind is EntryKind.AUTH_REFUSED:
+                witness.answers.set()
+            return receipt
+
+        monkeypatch.setattr(house.log, "append", told)
+        await witness.asked.wait()
+        house.refusals.note("192.0.2.7", "officer_key_unknown", now=int(house.clock.now().timestamp()))
+    # Had closing waited for the witness first, neither would ever have come.
     assert rolled_up(settings.data) == 1
