@@ -174,9 +174,8 @@ def _require_room(table: TableOfCounts, texts: list[str], total: int, small: str
     if not hidden_small and not left_out:
         if abs(rest) > slack:
             _refuse("sum")
-    elif rest + slack < left_out * (2 * table.threshold - 1) or (
-        not left_out and rest - slack > hidden_small * (table.threshold - 1)
-    ):
+    elif rest + slack < left_out * (2 * table.threshold - 1):
+        # A small cell never stands alone in a line, so there is no largest total to hold against.
         _refuse("sum")
 
 

@@ -34,6 +34,7 @@ TESTS = {
     "activity_form": ["activity_form"],
     "aggregate": ["aggregate"],
     "kanonymity": ["kanonymity"],
+    "publication": ["publication"],
     "labels": ["check", "floor"],
     "scan": ["scan"],
     "detectors": ["numbers", "scan", "check"],

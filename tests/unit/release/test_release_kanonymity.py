@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, Denied
-from gateway.release.kanonymity import K_INSIDE, K_OUTSIDE, L_LEAST, Hierarchy, anonymise, offending, require_anonymous
+from gateway.release.kanonymity import (
+    K_INSIDE,
+    K_OUTSIDE,
+    L_LEAST,
+    Hierarchy,
+    anonymise,
+    hierarchies,
+    offending,
+    require_anonymous,
+)
+from policies.catalogue import load
 
 AGES = [str(age) for age in range(6, 18)]
 COUNTIES = ["330102", "330105", "330203", "330205", "340104"]
@@ -209,3 +219,17 @@ def test_pycanon_counts_the_same_k_and_l_of_raw_and_of_published_tables():
     assert len(published) > 12
     assert all(k >= 5 and diversity >= 2 for k, diversity in theirs[len(raw) :])
     assert min(k for k, _ in theirs[: len(raw)]) == 1
+
+
+def test_the_catalogues_generalisation_becomes_hierarchies_with_regions_cut_over_the_codes_that_occur():
+    declared = load().exchanges["X15"].generalisation
+    row = {"age_group": "8-13", "region": "330106"}
+    made = hierarchies(declared, [row, {**row, "region": "330203"}])
+    assert [made["age_group"].at("8-13", level) for level in range(3)] == ["8-13", "0-13", "*"]
+    assert [made["region"].at("330106", level) for level in range(3)] == ["330106", "3301", "*"]
+    assert made["language"].top == 1
+    with pytest.raises(BadRequest, match="hierarchy_value"):
+        made["region"].at("330105", 0)
+    for wrong in ("3301", "33010６", "杭州市西湖区"):
+        with pytest.raises(BadRequest, match="hierarchy_value"):
+            hierarchies(declared, [{**row, "region": wrong}])

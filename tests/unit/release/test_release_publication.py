@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain.canonical import canonical
+from gateway.domain.exchanges import TableOfCounts
 from gateway.errors import BadRequest, Denied
 from gateway.release import publication
 from gateway.release.aggregate import publish
@@ -116,6 +117,101 @@ def test_garbage_is_refused_as_such():
     for junk in (b"", b"\n", b"{}\n", b"x" * 300_000, b"[]\n" + b"A" * 86):
         with pytest.raises(BadRequest):
             read(junk, TABLE, UNIT.verify_key)
+
+
+SMALL = TableOfCounts("X28", ("a", "b", "c"), ("d", "e", "f"))
+FIGURES = dict(zip(((row, column) for row in "abc" for column in "def"), (2, 9, 20, 9, 9, 30, 40, 50, 60), strict=True))
+
+
+def made_by_hand(rounding=1, **totals):
+    """The 3x3 table whose small cell stands in the corner of a rectangle, with totals put in by hand."""
+    table = replace(SMALL, rounding=rounding)
+    made = publish(table, "2026", FIGURES, kept={})
+    rows = {row: totals.get(row, text) for row, text in made.row_totals.items()}
+    columns = {column: totals.get(column, text) for column, text in made.column_totals.items()}
+    return table, replace(made, row_totals=rows, column_totals=columns, total=totals.get("total", made.total))
+
+
+@pytest.mark.parametrize(
+    ("totals", "safe"),
+    [
+        ({}, True),
+        ({"c": "151"}, False),  # nothing is hidden in the row: 40 + 50 + 60
+        ({"c": "149"}, False),
+        ({"a": "29"}, True),  # 20 shown, and 9 for the cell that was left out
+        ({"a": "28"}, False),
+        ({"a": "24"}, False),
+        ({"b": "48"}, True),  # 30 shown, 18 for two
+        ({"b": "47"}, False),
+        ({"a": "900"}, True),  # what was left out may be anything
+        ({"total": "227"}, True),  # 200 shown, 27 for three
+        ({"total": "226"}, False),
+        ({"total": "1" * 12}, True),
+        ({"total": "1" * 13}, False),
+        ({"f": "110"}, True),
+        ({"f": "109"}, False),
+    ],
+)
+def test_totals_hold_and_leave_what_is_hidden_room(totals, safe):
+    table, made = made_by_hand(**totals)
+    if safe:
+        require_safe(table, made)
+        return
+    with pytest.raises(BadRequest, match="publication_invalid") as refused:
+        require_safe(table, made)
+    assert refused.value.facts["reason"] in ("sum", "total")
+
+
+@pytest.mark.parametrize(
+    ("totals", "safe"),
+    [
+        ({"c": "170"}, True),  # four numbers, each off by half of ten at most
+        ({"c": "130"}, True),
+        ({"c": "180"}, False),
+        ({"c": "120"}, False),
+        ({"a": "20"}, True),  # 20 shown, 9 to find, two numbers off by five
+        ({"a": "10"}, False),
+    ],
+)
+def test_totals_of_rounded_numbers_may_be_off_by_their_rounding_only(totals, safe):
+    table, made = made_by_hand(rounding=10, **totals)
+    if safe:
+        require_safe(table, made)
+        return
+    with pytest.raises(BadRequest) as refused:
+        require_safe(table, made)
+    assert refused.value.facts["reason"] == "sum"
+
+
+@pytest.mark.parametrize(
+    ("rounding", "shown", "safe"), [(1, "5", True), (1, "4", False), (10, "10", True), (10, "0", False)]
+)
+def test_no_number_is_shown_that_a_count_below_the_threshold_could_be(rounding, shown, safe):
+    table, made = made_by_hand(rounding=rounding)
+    total = str(sum(int(text) for row, text in made.cells.items() if row[0] == "c" and row[1] != "d") + int(shown))
+    table, made = made_by_hand(rounding=rounding, c=total)
+    made = replace(made, cells={**made.cells, ("c", "d"): shown})
+    if safe:
+        require_safe(table, made)
+        return
+    with pytest.raises(BadRequest) as refused:
+        require_safe(table, made)
+    assert refused.value.facts["reason"] == "cell"
+
+
+def test_a_document_is_read_up_to_its_bound_and_a_units_name_up_to_sixty_characters():
+    document = months(1)[0]
+    assert reason(document.partition(b"\n")[0] + b" " * publication.MOST) == "size"
+    assert reason(signed_anew(document, lambda t: t.update(unit="局" * 61))) == "form"
+    assert read(signed_anew(document, lambda t: t.update(unit="局" * 60)), TABLE, UNIT.verify_key).unit == "局" * 60
+
+
+def test_documents_of_two_counties_form_no_chain():
+    first, second = months(2)
+    told = signed_anew(second, lambda t: t.update(region="330105"))
+    with pytest.raises(BadRequest, match="publication_chain") as refused:
+        chained([first, told], TABLE, UNIT.verify_key)
+    assert refused.value.facts == {"period": "2026-02"}
 
 
 def test_whatever_publish_gives_is_safe_and_rounded_tables_too():
