@@ -7,7 +7,6 @@ and its file never written again; what is refused leaves no file behind.
 from __future__ import annotations
 
 import csv
-import os
 import secrets
 from datetime import date, datetime
 from io import StringIO
@@ -261,16 +260,11 @@ def _read(path: Path) -> bytes:
 
 
 def _write_new(path: Path, data: bytes) -> None:
-    """A new file that is whole or not there: written beside, made durable, then linked under its name, which must be free."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """A new file, whole and durable or not there."""
+    from keys import durable
+
     try:
-        with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(part, path)
+        durable.create(path, data)
     except FileExistsError:
         typer.echo(f"{path} exists; what was published is never written again. 文件已存在，不得改写。", err=True)
         raise SystemExit(2) from None
-    finally:
-        part.unlink(missing_ok=True)
