@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.domain.canonical import canonical
-from gateway.domain.exchanges import Citation, Exchange, Field, GateRule
+from gateway.domain.exchanges import Citation, Exchange, Field, GateRule, Generalisation, TableOfCounts
 from gateway.domain.vocabulary import ConsentCode, Department, Door, ExchangeState, Level, Pattern, Profile, ScopeKind
 from gateway.errors import GatewayFault
 
@@ -53,6 +53,8 @@ def to_json(exchange: Exchange) -> dict[str, Any]:
     value["fields"] = {name: _members(f) | {"values": list(f.values)} for name, f in exchange.fields.items()}
     value["gates"] = [_gate_to_json(g) for g in exchange.gates]
     value["responsible"] = dict(exchange.responsible)
+    value["table"] = _table_to_json(exchange.table) if exchange.table is not None else None
+    value["generalisation"] = _coarser_to_json(exchange.generalisation) if exchange.generalisation is not None else None
     # The order of fields is the catalogue's, which canonical JSON would lose.
     value["order"] = list(exchange.fields)
     return {name: str(v) if hasattr(v, "value") else v for name, v in value.items() if v is not None}
@@ -76,6 +78,8 @@ def from_json(value: dict[str, Any]) -> Exchange:
         "citations": tuple(Citation(**c) for c in given["citations"]),
         "fields": {name: _field(given["fields"][name]) for name in order},
         "gates": tuple(_gate(g) for g in given["gates"]),
+        "table": _table(given["table"]) if "table" in given else None,
+        "generalisation": _coarser(given["generalisation"]) if "generalisation" in given else None,
     }
     return Exchange(**given)
 
@@ -98,4 +102,33 @@ def _gate(value: dict[str, Any]) -> GateRule:
         equals=tuple(value["equals"]),
         code=value["code"],
         doors=frozenset(Door(d) for d in value["doors"]),
+    )
+
+
+def _table_to_json(table: TableOfCounts) -> dict[str, Any]:
+    value = {f.name: getattr(table, f.name) for f in fields(table)}
+    return value | {"rows": list(table.rows), "columns": list(table.columns)}
+
+
+def _table(value: dict[str, Any]) -> TableOfCounts:
+    return TableOfCounts(**(value | {"rows": tuple(value["rows"]), "columns": tuple(value["columns"])}))
+
+
+def _coarser_to_json(coarser: Generalisation) -> dict[str, Any]:
+    return {
+        "sensitive": coarser.sensitive,
+        "groups": {name: [dict(level) for level in levels] for name, levels in coarser.groups.items()},
+        "digits": {name: list(digits) for name, digits in coarser.digits.items()},
+    }
+
+
+def _coarser(value: dict[str, Any]) -> Generalisation:
+    return Generalisation(
+        **(
+            value
+            | {
+                "groups": {name: tuple(levels) for name, levels in value["groups"].items()},
+                "digits": {name: tuple(digits) for name, digits in value["digits"].items()},
+            }
+        )
     )
