@@ -207,6 +207,7 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
             embedded_may_serve_sensitive=settings.embedded_may_serve_sensitive,
             holders=_holders(settings),
             guardian_address=settings.guardian_address,
+            retention_every_days=settings.retention_every_days,
             cosigning=cosigning,
         )
 

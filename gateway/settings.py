@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     disk_reserve_mib: int = Field(
         default=256, ge=0, description="Free MiB below which only protective and emergency entries are taken."
     )
+    retention_every_days: int = Field(
+        default=1, ge=0, le=366, description="Days between dry runs of what may be destroyed; 0 leaves them to people."
+    )
     order_timeout: float = Field(default=10.0, gt=0, le=60, description="Seconds that an edge has to answer an order.")
     embedded: tuple[Path, ...] = Field(
         default=(),

@@ -22,7 +22,7 @@ from gateway.audit.log import AuditLog
 from gateway.domain.entries import EntryDraft, Receipt
 from gateway.errors import BadRequest, Denied, GatewayFault
 from gateway.store import audit as store
-from gateway.store import audit_keys
+from gateway.store import audit_keys, audit_retention
 from gateway.store.audit import KeyRow
 from gateway.store.children import every_name
 from gateway.store.database import Writing
@@ -56,10 +56,14 @@ async def erase(log: AuditLog, holder: bytes, entry: EntryDraft, *, now: int) ->
     return await destroy(log, choose, entry, whole=tuple(names))
 
 
-async def destroy(log: AuditLog, choose: Choose, entry: EntryDraft, *, whole: tuple[bytes, ...] = ()) -> Receipt:
-    """Destroy the generations that `choose` names. whole: holders of which nothing is left. Raises what `choose` raises.
+async def destroy(
+    log: AuditLog, choose: Choose, entry: EntryDraft, *, whole: tuple[bytes, ...] = (), minimum: int = 0
+) -> Receipt:
+    """Destroy the generations that `choose` names. whole: holders of which nothing is left. minimum: where the log begins from
+    then on, 0 to leave that as it is. Raises what `choose` raises.
 
-    The certificate: how many keys went, the digest over their wrapped forms, how many sealed details went with them.
+    The certificate: how many keys went, the digest over their wrapped forms, how many sealed details went with them. Where
+    the log begins stands in clear, for whoever verifies.
     """
     moved: _Moved = {}
 
@@ -71,9 +75,15 @@ async def destroy(log: AuditLog, choose: Choose, entry: EntryDraft, *, whole: tu
         await audit_keys.delete_details(writing, indexes)
         digest = sha256(b"".join(row.wrapped for row in rows)).hexdigest()
         certificate = {"keys": digest, "generations": str(len(rows)), "entries": str(len(indexes))}
+        if minimum:
+            certificate["minimum_index"] = str(minimum)
         return replace(entry, detail={**entry.detail, "certificate": certificate})
 
-    receipt = await log.submit(Asked(entry, erases=whole), effect=effect)
+    async def begin_later(writing: Writing, _index: int) -> None:
+        await audit_retention.raise_minimum(writing, minimum)
+
+    asked = Asked(entry, {"covers": minimum} if minimum else None, erases=whole)
+    receipt = await log.submit(asked, effect=effect, within=begin_later if minimum else None)
     for bucket, survivors in moved.items():
         log.buckets.settle(bucket, survivors)
     return receipt

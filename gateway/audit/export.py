@@ -41,6 +41,7 @@ from gateway.proofs.notes import Verifier
 from gateway.proofs.tiles import WIDTH, decode_bundle, encode_bundle, tile_at, tiles_of
 from gateway.store import audit as store
 from gateway.store import audit_keys
+from gateway.store.audit_retention import minimum_index
 from gateway.store.database import Reading
 from keys.sealed_bytes import open_bytes, seal_bytes
 from keys.sealing_keys import SealingPair
@@ -97,9 +98,11 @@ async def export(log: AuditLog, directory: Path, wanted: Export, entry: EntryDra
         size = read_checkpoint(note).size
         _write(directory / "checkpoint", note)
         last = size if wanted.last is None else min(wanted.last, size)
-        asked = {"entry": receipt.index, "kinds": wanted.kinds, "range": [min(wanted.first, last), last]}
+        # What was pruned has no bundles any more; whatever is shown of a history stands after it.
+        first = min(max(wanted.first, await minimum_index(reading)), last)
+        asked = {"entry": receipt.index, "kinds": wanted.kinds, "range": [first, last]}
         _write(directory / "request.json", json.dumps(asked, indent=1, sort_keys=True).encode())
-        await _write_tree(reading, directory, size, (min(wanted.first, last), last))
+        await _write_tree(reading, directory, size, (first, last))
         for index in sorted({receipt.index, *wanted.picked}):
             proof = (await make_receipt(reading, index)).proof
             _write(directory / "proofs" / f"{index}.tlog-proof", proof.encode())
@@ -120,7 +123,10 @@ async def mirror(log_reading: Reading, directory: Path, verifiers: Sequence[Veri
     head = await store.get_head(log_reading)
     if head is None:
         raise GatewayFault("log_head_invalid")
-    await _write_tree(log_reading, directory, head.size, (0, head.size))
+    first = await minimum_index(log_reading)
+    await _write_tree(log_reading, directory, head.size, (first, head.size))
+    if first:
+        _write(directory / "request.json", json.dumps({"kinds": ["range"], "range": [first, head.size]}).encode())
     _write(directory / "checkpoint", head.checkpoint)
     finish(directory, verifiers)
     return head.size

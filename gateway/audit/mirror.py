@@ -1,7 +1,8 @@
 """A mirror: whoever follows a log keeps every tile and every entry of it, and takes no step that the log cannot prove.
 
 Rules kept here: nothing counts until it hashes to a root that the log's key signed; the root over what the mirror had before
-must come out of the new tiles, or the log has been rewritten and the old checkpoint stays as evidence beside the new one.
+must come out of the new tiles, or the log has been rewritten and the old checkpoint stays as evidence beside the new one; a
+bundle that the log refuses as pruned may be missing only where an entry that the mirror has says that the log begins later.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from gateway.errors import GatewayFault
+from gateway.audit.pruning import certified
+from gateway.errors import BadRequest, GatewayFault
 from gateway.proofs.checkpoints import verify_checkpoint
 from gateway.proofs.faults import ProofInvalid
 from gateway.proofs.merkle import HASH_BYTES, CompactRange, leaf_hash, root_of
 from gateway.proofs.notes import Verifier
-from gateway.proofs.tiles import Tile, decode_bundle, tiles_of
+from gateway.proofs.tiles import WIDTH, Tile, decode_bundle, tiles_of
 from keys.durable import replace
 
 Get = Callable[[str], Awaitable[bytes]]
-"""Fetches `checkpoint` or `tile/…` from the log."""
+"""Fetches `checkpoint` or `tile/…` from the log. Raises `BadRequest("entry_pruned")` where the log says so."""
 
 REFUSED = "checkpoint.refused"
 
@@ -37,9 +39,12 @@ async def follow(get: Get, folder: Path, log: Verifier) -> int:
         replace(folder / REFUSED, note)
         raise GatewayFault("log_step_back", here=now.size, seen=before.size)
     tree, old_root = CompactRange(), None
+    missing, said = 0, 0
     tiles = tiles_of(now.size)
     for tile in (tile for tile in tiles if tile.level == 0):
-        hashes = await _checked_tile(get, folder, tile)
+        hashes, entries = await _checked_tile(get, folder, tile)
+        said = max(said, certified(entries))
+        missing = missing if entries else (tile.number + 1) * WIDTH
         start = tree.size
         if before is not None and start <= before.size < start + len(hashes):
             old_root = tree.extended(hashes[: before.size - start]).root
@@ -49,7 +54,7 @@ async def follow(get: Get, folder: Path, log: Verifier) -> int:
     if before is not None and old_root != before.root:
         replace(folder / REFUSED, note)
         raise GatewayFault("log_fork")
-    if tree.root != now.root:
+    if tree.root != now.root or missing > said:
         raise ProofInvalid("tile_invalid")
     for tile in (tile for tile in tiles if tile.level > 0):
         await _upper_tile(get, folder, tile)
@@ -57,16 +62,21 @@ async def follow(get: Get, folder: Path, log: Verifier) -> int:
     return now.size
 
 
-async def _checked_tile(get: Get, folder: Path, tile: Tile) -> list[bytes]:
-    """The hashes of a level-0 tile whose entries are here too and hash to it."""
+async def _checked_tile(get: Get, folder: Path, tile: Tile) -> tuple[list[bytes], list[bytes]]:
+    """The hashes of a level-0 tile, and its entries, which are here too and hash to it; none where they have been pruned."""
     data = await _fetched(get, folder, tile.path)
     hashes = [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
-    entries = decode_bundle(await _fetched(get, folder, tile.bundle_path))
+    try:
+        entries = decode_bundle(await _fetched(get, folder, tile.bundle_path))
+    except BadRequest as refusal:
+        if refusal.code != "entry_pruned":
+            raise
+        return hashes, []
     if [leaf_hash(entry) for entry in entries] != hashes:
         (folder / tile.path).unlink()
         (folder / tile.bundle_path).unlink()
         raise ProofInvalid("tile_invalid")
-    return hashes
+    return hashes, entries
 
 
 async def _upper_tile(get: Get, folder: Path, tile: Tile) -> None:

@@ -37,6 +37,7 @@ from gateway.proofs.merkle import leaf_hash, root_of
 from gateway.store import audit as store
 from gateway.store import audit_keys
 from gateway.store.audit import EntryRow, KeyRow
+from gateway.store.audit_retention import minimum_index
 from gateway.store.database import Reading, Writing
 from keys.buckets import aead_open
 
@@ -89,7 +90,9 @@ async def page(reading: Reading, question: Question) -> list[Shown]:
     """A page of entries, newest first."""
     head = await store.get_head(reading)
     size = head.size if head else 0
-    start = await store.first_at(reading, question.from_us, size) if question.from_us else 0
+    start = await minimum_index(reading)
+    if question.from_us:
+        start = max(start, await store.first_at(reading, question.from_us, size))
     end = size if question.until_us is None else await store.first_at(reading, question.until_us, size)
     if question.after is not None:
         end = min(end, question.after)

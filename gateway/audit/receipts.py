@@ -17,17 +17,21 @@ from gateway.proofs.merkle import consistency_spans, inclusion_spans, leaf_hash,
 from gateway.proofs.notes import parse_note
 from gateway.proofs.tlogproof import TlogProof
 from gateway.store import audit as store
+from gateway.store.audit_retention import minimum_index
 from gateway.store.database import Reading
 
 
 async def make_receipt(reading: Reading, index: int) -> Receipt:
     """The receipt of one entry, against the newest cosigned checkpoint that covers it, else the newest of all.
 
-    Raises `BadRequest("entry_unknown")`, `GatewayFault("log_entry_invalid")` if the stored entry is not the one in the tree.
+    Raises `BadRequest`: `entry_unknown`, `entry_pruned`; `GatewayFault("log_entry_invalid")` if the stored entry is not the one in
+    the tree.
     """
     head = await store.get_head(reading)
     if head is None or not 0 <= index < head.size:
         raise BadRequest("entry_unknown")
+    if index < await minimum_index(reading):
+        raise BadRequest("entry_pruned")
     rows = await store.get_entries(reading, index, index + 1)
     if not rows:
         raise GatewayFault("log_entry_invalid", index=index)

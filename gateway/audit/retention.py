@@ -5,7 +5,7 @@ years after the year of the entries; the log's own details (certificates, policy
 
 Rules kept here: a plan names nobody, it counts and commits to what would go by a salted digest; what goes is computed again
 under the head's lock and must be exactly what was signed, so a hold placed meanwhile stops it; whoever has an open case, or
-one closed within the term, is kept whole; skeletons, tiles and checkpoints stay.
+one closed within the term, is kept whole; tiles and checkpoints stay, skeletons for ten years (`gateway/audit/pruning.py`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from typing import Any
 from gateway.audit.erasure import destroy
 from gateway.audit.histories import LOG_HOLDER
 from gateway.audit.log import AuditLog
+from gateway.audit.pruning import SKELETONS_KEPT_YEARS, prunable
 from gateway.domain.clock import SHANGHAI
 from gateway.domain.entries import EntryDraft, Receipt
 from gateway.errors import BadRequest, Denied
 from gateway.store import audit as store
-from gateway.store import audit_keys
+from gateway.store import audit_keys, audit_retention
 from gateway.store.audit import KeyRow
 from gateway.store.database import Reading, Writing
 
@@ -43,8 +44,8 @@ other names.
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What would be destroyed. log: the log's origin. as_of: unix seconds for which terms were judged. histories,
-    generations: how many go. held: generations whose term has ended and that something keeps. whole: one history's every
-    generation (an erasure). digest: SHA-256 over the salt and what goes.
+    generations: how many go. held: generations whose term has ended and that something keeps. minimum_index: entries below it
+    go, 0 for none. whole: one history's every generation (an erasure). digest: SHA-256 over the salt and what goes.
     """
 
     log: str
@@ -52,9 +53,15 @@ class Plan:
     histories: int
     generations: int
     held: int
+    minimum_index: int
     whole: bool
     salt: str
     digest: str
+
+    @property
+    def empty(self) -> bool:
+        """Nothing would go."""
+        return not self.generations and not self.minimum_index
 
     @property
     def subject(self) -> dict[str, Any]:
@@ -91,11 +98,27 @@ async def make_plan(reading: Reading, log: AuditLog, kept: Kept, as_of: int, who
     """
     salt = os.urandom(16).hex()
     if whole:
-        going, held = await _all_of(reading, whole, kept, as_of), 0
+        going = _Going(await _all_of(reading, whole, kept, as_of))
     else:
-        going, held = await _ended(reading, kept, as_of)
-    histories = len({row.holder for row in going})
-    return Plan(log.origin, as_of, histories, len(going), held, bool(whole), salt, _digest(salt, going))
+        going = await _ended(reading, kept, as_of)
+    return Plan(
+        log=log.origin,
+        as_of=as_of,
+        histories=len({row.holder for row in going.rows}),
+        generations=len(going.rows),
+        held=going.held,
+        minimum_index=going.minimum,
+        whole=bool(whole),
+        salt=salt,
+        digest=going.digest(salt),
+    )
+
+
+async def stands(reading: Reading, log: AuditLog, plan: Plan, kept: Kept, now: int) -> bool:
+    """Whether a plan that is about no single child is still what would go now."""
+    if plan.log != log.origin or plan.as_of > now or plan.whole:
+        return False
+    return (await _ended(reading, kept, plan.as_of, now)).digest(plan.salt) == plan.digest
 
 
 async def carry_out(
@@ -110,25 +133,44 @@ async def carry_out(
         if plan.log != log.origin or plan.as_of > now or plan.whole != bool(whole):
             raise Denied("retention_changed")
         if whole:
-            going: Sequence[KeyRow] = await _all_of(writing, whole, kept, plan.as_of, now)
+            going = _Going(await _all_of(writing, whole, kept, plan.as_of, now))
         else:
-            going, _ = await _ended(writing, kept, plan.as_of, now)
-        if not going or _digest(plan.salt, going) != plan.digest:
+            going = await _ended(writing, kept, plan.as_of, now)
+        if not (going.rows or going.minimum) or going.digest(plan.salt) != plan.digest:
             raise Denied("retention_changed")
-        return going
+        # Whatever waits to be signed is another plan after this, or none.
+        await audit_retention.put_plan(writing, "")
+        return going.rows
 
-    return await destroy(log, choose, entry, whole=tuple(whole))
+    return await destroy(log, choose, entry, whole=tuple(whole), minimum=plan.minimum_index)
 
 
-async def _ended(reading: Reading, kept: Kept, as_of: int, now: int | None = None) -> tuple[list[KeyRow], int]:
-    """(what goes, how many more have ended and are kept)."""
+@dataclass(frozen=True, slots=True)
+class _Going:
+    """What goes. held: how many more generations have ended and are kept. minimum: see `Plan.minimum_index`."""
+
+    rows: Sequence[KeyRow]
+    held: int = 0
+    minimum: int = 0
+
+    def digest(self, salt: str) -> str:
+        parts = [row.holder + row.generation.to_bytes(4, "big") for row in self.rows]
+        begins = self.minimum.to_bytes(8, "big") if self.minimum else b""
+        return sha256(bytes.fromhex(salt) + b"".join(parts) + begins).hexdigest()
+
+
+async def _ended(reading: Reading, kept: Kept, as_of: int, now: int | None = None) -> _Going:
     newest = last_ended_year(as_of, KEPT_YEARS)
     of_the_log = last_ended_year(as_of, LOG_KEPT_YEARS)
-    rows = await audit_keys.generations_until(reading, newest)
-    rows = [row for row in rows if row.holder != LOG_HOLDER or row.year <= of_the_log]
+    of_skeletons = last_ended_year(as_of, SKELETONS_KEPT_YEARS)
+    every = await audit_keys.generations_until(reading, newest)
+    rows = [row for row in every if row.holder != LOG_HOLDER or row.year <= of_the_log]
     keeping = await _keeping(reading, kept, as_of if now is None else now)
     going = [row for row in rows if row.holder not in keeping]
-    return going[:MOST], len(rows) - len(going)
+    held, going = len(rows) - len(going), going[:MOST]
+    goes = {(row.holder, row.generation) for row in going}
+    living = {row.year for row in every if row.year <= of_skeletons and (row.holder, row.generation) not in goes}
+    return _Going(going, held, await prunable(reading, of_skeletons, living))
 
 
 async def _all_of(
@@ -147,8 +189,3 @@ async def _all_of(
 async def _keeping(reading: Reading, kept: Kept, now: int) -> Collection[bytes]:
     holding = {holder for _, holder, _, _ in await audit_keys.holds(reading, now)}
     return await kept(reading, now, holding)
-
-
-def _digest(salt: str, rows: Sequence[KeyRow]) -> str:
-    parts = [row.holder + row.generation.to_bytes(4, "big") for row in rows]
-    return sha256(bytes.fromhex(salt) + b"".join(parts)).hexdigest()

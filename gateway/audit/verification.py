@@ -15,6 +15,7 @@ from multiprocessing import get_context
 
 from gateway.audit.entry import read_skeleton
 from gateway.audit.form import time_in
+from gateway.audit.pruning import certified, pruned_tree
 from gateway.errors import BadRequest, GatewayFault
 from gateway.proofs.checkpoints import Checkpoint, verify_checkpoint
 from gateway.proofs.faults import ProofInvalid
@@ -22,6 +23,7 @@ from gateway.proofs.merkle import HASH_BYTES, CompactRange, root_of
 from gateway.proofs.notes import Verifier
 from gateway.proofs.tiles import WIDTH
 from gateway.store import audit as store
+from gateway.store.audit_retention import minimum_index
 from gateway.store.database import Database, Reading
 
 _STRIDE = 16 * WIDTH
@@ -30,19 +32,25 @@ _SHARE = 256 * WIDTH
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was checked. `entries`: how many leaves were hashed and found under the signed root."""
+    """What was checked. `entries`: how many leaves stand under the signed root. `minimum`: how many of them have been pruned,
+    as an entry says, so that of these only the hashes are left.
+    """
 
     checkpoint: Checkpoint
     entries: int
+    minimum: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A range of entries, checked: the tree over it alone, and the times of its first and last entry. Or what is wrong there."""
+    """A range of entries, checked: the tree over it alone, the times of its first and last entry, and where one of them says that
+    the log begins. Or what is wrong there.
+    """
 
     tree: CompactRange = field(default_factory=CompactRange)
     first_us: int = 0
     last_us: int = 0
+    certified: int = 0
     fault: tuple[str, dict[str, str | int]] | None = None
 
 
@@ -55,31 +63,46 @@ async def verify_log(database: Database, log: Verifier, *, canonical: bool = Tru
     """
     async with database.read() as reading:
         head = await store.get_head(reading)
-    if head is None:
-        raise GatewayFault("log_head_invalid")
+        if head is None:
+            raise GatewayFault("log_head_invalid")
+        minimum = await minimum_index(reading)
+        tree = await pruned_tree(reading, minimum)
     try:
         checkpoint = verify_checkpoint(head.checkpoint, log)
     except ProofInvalid:
         raise GatewayFault("log_head_invalid") from None
     if checkpoint.size != head.size:
         raise GatewayFault("log_head_invalid")
-    ranges = [(start, min(start + _SHARE, head.size)) for start in range(0, head.size, _SHARE)]
+    ranges = _ranges(minimum, head.size)
     if processes > 1 and len(ranges) > 1:
         parts = await _checked_beside(database, ranges, min(processes, len(ranges)), canonical=canonical)
     else:
         parts = [await _checked(database, start, end, canonical=canonical) for start, end in ranges]
-    tree, time_us = CompactRange(), 0
+    time_us, said = 0, 0
     for (start, _), part in zip(ranges, parts, strict=True):
         if part.fault is not None:
             raise GatewayFault(part.fault[0], **part.fault[1])
         if canonical and part.first_us <= time_us:
             raise GatewayFault("log_entry_invalid", index=start)
-        tree, time_us = tree.joined(part.tree), part.last_us
+        tree, time_us, said = tree.joined(part.tree), part.last_us, max(said, part.certified)
+    if minimum != said:
+        # Entries are missing from the beginning, and no entry of the log says that they were to go; or it says more.
+        raise GatewayFault("log_entry_invalid", index=min(minimum, said))
     if tree.root != checkpoint.root:
         # Entries, hashes and tiles agree with each other and not with what the log signed: somebody rewrote them all.
         # Receipts, witnesses and mirrors tell from where on.
         raise GatewayFault("log_root_invalid", size=head.size)
-    return Verified(checkpoint, head.size)
+    return Verified(checkpoint, head.size, minimum)
+
+
+def _ranges(start: int, end: int) -> list[tuple[int, int]]:
+    """Shares of the work, each beginning at a multiple of its own size, so that its tree joins the tree before it."""
+    found = []
+    while start < end:
+        size = min(_SHARE, start & -start or _SHARE)
+        found.append((start, min(start + size, end)))
+        start += size
+    return found
 
 
 async def _checked_beside(
@@ -105,7 +128,7 @@ def _check_range(url: str, start: int, end: int, canonical: bool) -> _Part:
 
 
 async def _checked(database: Database, first: int, last: int, *, canonical: bool) -> _Part:
-    tree, first_us, time_us = CompactRange(), 0, 0
+    tree, first_us, time_us, said = CompactRange(), 0, 0, 0
     try:
         async with database.read() as reading:
             for start in range(first, last, _STRIDE):
@@ -113,10 +136,10 @@ async def _checked(database: Database, first: int, last: int, *, canonical: bool
                 if canonical:
                     first_us = first_us or _require_forms(entries[:1], start, 0)
                     time_us = _require_forms(entries, start, time_us)
-                tree = tree.extended(leaves)
+                tree, said = tree.extended(leaves), max(said, certified(entries))
     except GatewayFault as fault:
         return _Part(fault=(fault.code, dict(fault.facts)))
-    return _Part(tree, first_us, time_us)
+    return _Part(tree, first_us, time_us, said)
 
 
 async def _hashed(reading: Reading, start: int, end: int) -> tuple[list[bytes], list[bytes]]:

@@ -12,11 +12,13 @@ import typer
 from gateway.commands import audit_packs, retention_group
 from gateway.commands.named_child import child_in
 from gateway.commands.terminal import EXIT, VERIFICATION_FAILED, Data, echo_json, run, settings_of
-from gateway.errors import GatewayError, ProviderFault
+from gateway.errors import BadRequest, GatewayError, ProviderFault
 
 app = typer.Typer(no_args_is_help=True, help="Verify, prove and export the audit log. 核验、证明、导出审计日志。")
 audit_packs.add_to(app)
 app.add_typer(retention_group.app, name="retention")
+
+_PRUNED = 410
 
 
 @app.command("verify")
@@ -195,6 +197,8 @@ def follow_log(
 
             async def get(path: str) -> bytes:
                 answer = await http.get(f"{gateway.rstrip('/')}/v1/audit/{path}")
+                if answer.status_code == _PRUNED:
+                    raise BadRequest("entry_pruned")
                 answer.raise_for_status()
                 return bytes(answer.content)
 

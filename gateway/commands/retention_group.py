@@ -7,17 +7,21 @@ from __future__ import annotations
 import os
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.commands.named_child import child_in
 from gateway.commands.terminal import Data, echo_json, run, settings_of
 
+if TYPE_CHECKING:
+    from gateway.audit.retention import Plan
+
 app = typer.Typer(
     no_args_is_help=True,
     help="Terms, holds, freezing and destruction of the log's details; every proof stays valid. 保存期限、保留、冻结与销毁。\n\n"
-    "Details are kept three whole years after the year of their entries (the log's own ten). The way of a destruction: "
+    "Details are kept three whole years after the year of their entries (the log's own ten), skeletons ten. The way of a "
+    "destruction: a dry run that begins by itself (`waiting` shows its plan) or "
     "`plan` writes what would go; approvers of two departments `sign` it; `destroy` carries out exactly that and leaves a "
     "certificate in the log. A `hold`, an open case, or one closed within three years keeps a child's history. Before the "
     "term has ended a history can be frozen, not destroyed.",
@@ -48,8 +52,28 @@ def plan_destruction(
                 house, None if subject is None else await child_in(house, subject, department)
             )
             _write_new(out, made.encode())
-            counts = {"histories": made.histories, "generations": made.generations, "held": made.held}
-            return {"entry": receipt.index, "plan": str(out), **counts}
+            return {"entry": receipt.index, "plan": str(out), **_counts(made)}
+
+    echo_json(run(work()))
+
+
+@app.command("waiting")
+def waiting_plan(
+    out: Annotated[Path | None, typer.Argument(help="New file for the plan, to be signed.")] = None,
+    data: Data = None,
+) -> None:
+    """The plan of the last dry run that began by itself, while it waits for two signatures. 显示等待签批的销毁计划。"""
+    from gateway.app import opened
+    from gateway.flows import retention
+
+    async def work() -> dict[str, object]:
+        async with opened(settings_of(data)) as house:
+            made = await retention.waiting_plan(house)
+        if made is None:
+            return {"waiting": False}
+        if out is not None:
+            _write_new(out, made.encode())
+        return {"waiting": True, "as_of": made.as_of, **_counts(made)}
 
     echo_json(run(work()))
 
@@ -179,6 +203,10 @@ def freeze_history(
             return (await retention.freeze(house, child, frozen=not thaw)).index
 
     echo_json({"entry": run(work()), "frozen": not thaw})
+
+
+def _counts(made: Plan) -> dict[str, object]:
+    return {name: getattr(made, name) for name in ("histories", "generations", "held", "minimum_index")}
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -50,7 +50,7 @@ class Providers(Protocol):
 @dataclass(frozen=True, slots=True)
 class House:
     """The rooms, wired. issuer: the gateway's own URL as tokens and proofs name it. holders: of the halves of protective histories.
-    guardian_address: where guardians reach their page, "" for the gateway's own.
+    guardian_address: where guardians reach their page, "" for the gateway's own. retention_every_days: between dry runs, 0 for none.
     looked_through: exchange -> the definition to which this worker has held every consent.
     """
 
@@ -73,6 +73,7 @@ class House:
     policy_versions: Versions | None = None
     holders: tuple[Party, Party] | None = None
     guardian_address: str = ""
+    retention_every_days: int = 0
     bells: dict[str, asyncio.Event] = field(default_factory=dict)
     looked_through: dict[str, str] = field(default_factory=dict)
 

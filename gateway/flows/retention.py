@@ -1,6 +1,8 @@
 """保存期限: planning what may be destroyed, holding and freezing, and carrying a plan out when two departments have signed it.
 
-Rules kept here: every step is an entry; nobody destroys alone: the approvals are of two approvers of two departments, over
+The dry run begins by itself every so many days; its plan waits in the store until it is signed, or until it is true no more.
+
+Rules kept here: every step is an entry; time alone plans and never destroys; nobody destroys alone: the approvals are of two approvers of two departments, over
 exactly this plan; a child with a case that is open, or was closed within three years, is kept; before its term has ended a
 history can be frozen, never destroyed.
 """
@@ -13,7 +15,7 @@ from typing import Any
 
 from gateway.audit import retention
 from gateway.audit.erasure import freeze as freeze_history
-from gateway.audit.retention import Plan
+from gateway.audit.retention import Plan, read_plan
 from gateway.consent.states import CASE_CLOSED
 from gateway.domain.entries import EntryDraft, Receipt
 from gateway.domain.vocabulary import EntryKind, Outcome
@@ -21,7 +23,7 @@ from gateway.errors import BadRequest, Denied
 from gateway.flows.house import House
 from gateway.flows.registration import BY
 from gateway.identity.approvals import VerifiedApproval, verify_approval
-from gateway.store import audit_keys
+from gateway.store import audit_keys, audit_retention
 from gateway.store.basis_lists import children_with_cases
 from gateway.store.children import every_name, joined_names
 from gateway.store.database import Reading, Writing
@@ -37,8 +39,44 @@ async def plan(house: House, child: bytes | None = None) -> tuple[Plan, Receipt]
     """
     async with house.database.read() as reading:
         made = await retention.make_plan(reading, house.log, _kept, _now(house), await _names(reading, child))
-    facts = {"digest": made.digest, "generations": made.generations, "held": made.held}
-    return made, await house.log.append(_draft("planned", facts))
+    return made, await house.log.append(_draft("planned", _facts(made)))
+
+
+async def dry_run(house: House) -> Plan | None:
+    """Plan what has ended, if a dry run is due; the new plan, None where there is none. Of several workers one does it.
+
+    A plan that waits and is still true goes on waiting under its own entry: approvers may be about to sign it.
+    """
+    every, now = house.retention_every_days * 86_400, _now(house)
+    if not every:
+        return None
+    async with house.database.read() as reading:
+        waiting = await audit_retention.retention_row(reading)
+    if waiting.planned_at > now - every:
+        return None
+    async with house.database.write() as writing:
+        if not await audit_retention.claim_dry_run(writing, now, now - every):
+            return None
+    async with house.database.read() as reading:
+        if waiting.plan and await retention.stands(reading, house.log, read_plan(waiting.plan), _kept, now):
+            return None
+        made = await retention.make_plan(reading, house.log, _kept, now)
+    if made.empty and not waiting.plan:
+        return None
+    text = "" if made.empty else made.encode()
+
+    async def keep(writing: Writing) -> None:
+        await audit_retention.put_plan(writing, text)
+
+    await house.log.append(_draft("planned", _facts(made)), effect=keep)
+    return None if made.empty else made
+
+
+async def waiting_plan(house: House) -> Plan | None:
+    """The plan of the last dry run, while it waits for its signatures."""
+    async with house.database.read() as reading:
+        text = (await audit_retention.retention_row(reading)).plan
+    return read_plan(text) if text else None
 
 
 async def carry_out(
@@ -116,6 +154,11 @@ async def _names(reading: Reading, child: bytes | None) -> Sequence[bytes]:
 async def _kept(reading: Reading, now: int, held: Collection[bytes]) -> Collection[bytes]:
     kept = {*held, *await children_with_cases(reading, CASE_CLOSED, now * 1_000_000 - _CASE_KEPT_US)}
     return kept | {one for pair in await joined_names(reading) if not kept.isdisjoint(pair) for one in pair}
+
+
+def _facts(made: Plan) -> dict[str, Any]:
+    counts = {"generations": made.generations, "held": made.held, "minimum_index": made.minimum_index}
+    return {"digest": made.digest, **counts}
 
 
 def _draft(code: str, facts: dict[str, Any], child: bytes | None = None) -> EntryDraft:

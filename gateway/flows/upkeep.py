@@ -1,4 +1,4 @@
-"""Small work beside the requests: refusal roll-ups, envelopes past their time, proofs that could not be replayed any more.
+"""Small work beside the requests: refusal roll-ups, envelopes past their time, spent proofs, terms that have ended.
 
 Rules kept here: what time brings about is asked by nobody, so its entries name no requester; a roll-up that could not be
 written is not lost.
@@ -10,6 +10,7 @@ import contextlib
 import json
 from dataclasses import replace
 
+from gateway.audit.pruning import prune
 from gateway.domain.parties import Caller, Client, Party
 from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome
 from gateway.errors import Denied
@@ -17,6 +18,7 @@ from gateway.flows.account import Account
 from gateway.flows.evaluation_quota import forget_counts
 from gateway.flows.house import House
 from gateway.flows.renewals import ask_anew
+from gateway.flows.retention import dry_run
 from gateway.flows.reviews import alarm_overdue, ask_holders
 from gateway.store.basis import micros
 from gateway.store.consent_links import wipe_ended_offers
@@ -39,8 +41,13 @@ async def roll_up(house: House, *, close: bool = False) -> int:
 
 
 async def upkeep(house: House) -> None:
-    """Destroy what has ended, tell of what nobody did in time, ask anew and ask for what is due."""
+    """Destroy what has ended, tell of what nobody did in time, ask anew and ask for what is due.
+
+    Of the log nothing is destroyed here that was not signed for: a dry run plans, and pruning follows its certificate.
+    """
     await expire(house)
+    await dry_run(house)
+    await prune(house.database)
     await alarm_overdue(house)
     await ask_anew(house)
     if house.holders is not None:

@@ -1,4 +1,4 @@
-"""Tables of the audit log: head, entries, tags, tiles, history keys, roll-ups, index epochs, cosigned checkpoints, holds.
+"""Tables of the audit log: head, entries, tags, tiles, history keys, roll-ups, epochs, cosigned checkpoints, holds, retention.
 
 Rules kept here: `audit_entries.leaf` is the canonical bytes that the tree hashes and is never rebuilt from columns; `facets`
 repeats words of the leaf for searching only; no row joins a tag to a child or an actor: whoever reads this store without
@@ -18,6 +18,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    Text,
 )
 
 from gateway.store.database import metadata
@@ -133,4 +134,16 @@ audit_holds = Table(
     Column("holder", LargeBinary(32), nullable=False),
     Column("reason", String(40), nullable=False),
     Column("until", Integer, nullable=False),
+)
+
+# One row. `plan`: the dry run that waits for two signatures. Entries below `minimum` are pruned; `swept`: slices of tags done.
+audit_retention = Table(
+    "audit_retention",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("planned_at", Integer, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("minimum", _Big, nullable=False),
+    Column("swept", Integer, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
 )

@@ -14,6 +14,7 @@ WRITERS = {
     "gateway/store/": "defines the transaction",
     "gateway/flows/inbox.py": "spends the proof of a request that has no entry of its own",
     "gateway/flows/upkeep.py": "forgets what has ended",
+    "gateway/flows/retention.py": "claims the dry run that is due; what it finds is an entry",
     "gateway/flows/policy_asked.py": "counts by day what was asked, without a child; the log records each request itself",
     "gateway/flows/own_scope.py": "notes at the first start of a new database in which epoch it begins; nothing is filed yet",
     "gateway/flows/registration.py": "remembers which entry announced a key",

@@ -14,6 +14,7 @@ from gateway.domain.subjects import GATEWAY_SCOPE
 from gateway.domain.vocabulary import EntryKind, Outcome
 from gateway.errors import BadRequest, Denied
 from gateway.flows import retention
+from gateway.flows.upkeep import upkeep
 from gateway.identity.enrolment import enrol_person
 from gateway.store import audit as store
 from keys.signing import SigningKey
@@ -146,3 +147,48 @@ async def test_hold_needs_a_known_reason_and_an_end_and_only_a_known_one_is_rele
     with pytest.raises(BadRequest, match="hold_unknown"):
         await retention.release(world.house, "hold-00", "why")
     assert await world.entries(kind="retention") == []
+
+
+async def test_dry_run_begins_by_itself_and_its_plan_waits_for_two_departments(world) -> None:
+    index = await entry_about(world, 1)
+    house = replace(world.house, retention_every_days=1)
+    assert await retention.dry_run(house) is None  # nothing has ended, and that is no entry
+    assert await world.entries(kind="retention") == []
+    await years_later(world)
+    made = await retention.dry_run(house)
+    assert made is not None
+    assert await retention.waiting_plan(house) == made
+    assert await retention.dry_run(house) is None  # not twice a day
+    world.clock.moment += timedelta(days=1)
+    assert await retention.dry_run(house) is None  # it is still true, so the same plan waits on
+    assert [entry["code"] for entry in await world.entries(kind="retention")] == ["planned"]
+    assert await opens(world, index)  # time alone destroys nothing
+    with pytest.raises(Denied, match="approval_departments"):
+        await retention.carry_out(house, made, signed(world, made, "ca"))
+    await retention.carry_out(house, made, signed(world, made, "ca", "wf"))
+    assert not await opens(world, index)
+    assert await retention.waiting_plan(house) is None
+
+
+async def test_plan_that_waits_is_replaced_when_something_keeps_a_history_meanwhile(world) -> None:
+    await entry_about(world, 1)
+    await entry_about(world, 2)
+    house = replace(world.house, retention_every_days=30)
+    await years_later(world)
+    first = await retention.dry_run(house)
+    await retention.hold(house, point(world, 1), "complaint", world.clock.seconds + 90 * 86_400)
+    world.clock.moment += timedelta(days=29)
+    assert await retention.dry_run(house) is None
+    world.clock.moment += timedelta(days=1)
+    second = await retention.dry_run(house)
+    assert (second.generations, second.held) == (first.generations - 1, 1)
+    assert await retention.waiting_plan(house) == second
+
+
+async def test_upkeep_starts_the_dry_run_only_where_the_settings_say_so(world) -> None:
+    await entry_about(world, 1)
+    await years_later(world)
+    await upkeep(world.house)
+    assert await retention.waiting_plan(world.house) is None
+    await upkeep(replace(world.house, retention_every_days=7))
+    assert (await retention.waiting_plan(world.house)).generations > 0
