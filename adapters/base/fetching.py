@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx2
+from pydantic_core import from_json
 
 from adapters.base.calls import Limits
 from gateway.errors import ProviderFault
@@ -85,15 +86,24 @@ class Fetcher:
         return b"".join(parts)
 
 
-def json_object(data: bytes | None) -> dict[str, Any]:
-    """A JSON object from UTF-8 bytes. Raises `ProviderFault("provider_garbage")`, also for None."""
+def json_object(data: bytes | None, charset: str = "utf-8") -> dict[str, Any]:
+    """A JSON object. charset: "utf-8" or another of Python's. Raises `ProviderFault("provider_garbage")`, also for None."""
     try:
-        said = json.loads(data.decode("utf-8")) if data is not None else None
-    except (ValueError, RecursionError):
+        text = data if data is None or charset == "utf-8" else data.decode(charset)
+        # Half the cost of the standard library's reader, and stricter: no NaN, no lone surrogates, 200 levels at most.
+        said = from_json(text, allow_inf_nan=False) if text is not None else None
+    except ValueError:
         raise ProviderFault("provider_garbage") from None
     if not isinstance(said, dict):
         raise ProviderFault("provider_garbage")
     return said
+
+
+def json_rows(rows: Any) -> list[dict[str, Any]]:
+    """A list of JSON objects. Raises `ProviderFault("provider_garbage")`."""
+    if not isinstance(rows, list) or not {dict}.issuperset(map(type, rows)):
+        raise ProviderFault("provider_garbage")
+    return rows
 
 
 def json_bytes(value: Any) -> bytes:

@@ -14,15 +14,16 @@ without a counterpart is a fault, never passed on.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from adapters.base.faults import mapping_refusal
-from adapters.base.values import FORMS, convert
+from adapters.base.values import FORMS, Reader, reader
 from gateway.domain.exchanges import Exchange
 from gateway.domain.orders import FieldValue
 from gateway.domain.vocabulary import Department
@@ -55,14 +56,22 @@ class FieldMapping:
     form: str = "text"
     codes: Mapping[str, str] | None = None
     split: str | None = None
+    _read: Reader = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_read", reader(form=self.form, codes=self.codes, split=self.split))
 
     def read(self, value: Any) -> FieldValue | None:
-        """The catalogue's value of a local one; None if there is none.
+        """The catalogue's value of a local one; None if there is none. Raises as `read_all` does."""
+        return self.read_all((value,))[0]
+
+    def read_all(self, values: Iterable[Any]) -> list[FieldValue | None]:
+        """The catalogue's values of local ones, in their order.
 
         Raises `ProviderFault`: `provider_code_unknown` or `provider_garbage`, naming the catalogue field only.
         """
         try:
-            return convert(value, form=self.form, codes=self.codes, split=self.split)
+            return [*map(self._read, values)]
         except LookupError:
             raise ProviderFault("provider_code_unknown", field=self.field) from None
         except (ValueError, TypeError):
@@ -110,7 +119,7 @@ class LocalMapping:
     identity: Resource
     numbers: tuple[tuple[str, str], ...]
     exchanges: Mapping[str, ExchangeMapping]
-    inbound: Mapping[str, Mapping[str, InboundField]] = field(default_factory=dict)
+    inbound: Mapping[str, Mapping[str, InboundField]] = dataclasses.field(default_factory=dict)
 
 
 def load(path: Path, exchanges: Mapping[str, Exchange]) -> LocalMapping:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 from gateway.domain.orders import FieldValue
 
-FORMS = ("text", "date", "instant", "integer", "yes_no")
 MAX_TEXT = 4096
 
 _DATE = re.compile(r"\d{4}(-\d{2}-\d{2}|\d{4})", re.ASCII)
@@ -23,26 +23,17 @@ _SHANGHAI = timezone(timedelta(hours=8))
 _YES = {"1": "Y", "0": "N", "Y": "Y", "N": "N", "是": "Y", "否": "N", "true": "Y", "false": "N"}
 
 
-def convert(value: Any, *, form: str, codes: Mapping[str, str] | None, split: str | None) -> FieldValue | None:
-    """The catalogue's value of a local one, None where there is none. Raises `ValueError` or `LookupError`."""
-    if value is None or value == "":
-        return None
+Reader = Callable[[Any], FieldValue | None]
+"""One local value -> the catalogue's, None where there is none. Raises `ValueError`, `TypeError` or `LookupError`."""
+
+
+def reader(*, form: str, codes: Mapping[str, str] | None, split: str | None) -> Reader:
+    """What reads the values of one field. form: one of `FORMS`, for values that are neither coded nor split."""
     if split is not None:
-        parts = [p.strip() for p in text(value).split(split)]
-        return [c for p in parts if p and (c := _coded(p, codes))]
+        return partial(_listed, codes, split)
     if codes is not None:
-        return _coded(text(value), codes) or None
-    match form:
-        case "date":
-            return day(value).isoformat()
-        case "instant":
-            return _instant(value)
-        case "integer":
-            return _integer(value)
-        case "yes_no":
-            return _YES[text(value)]
-        case _:
-            return text(value)
+        return partial(_coded, codes)
+    return partial(_in_form, _OF_FORM[form])
 
 
 def text(value: Any) -> str:
@@ -63,6 +54,9 @@ def text(value: Any) -> str:
 
 def day(value: Any) -> date:
     """A date from a date, `YYYY-MM-DD` or `YYYYMMDD`. `ValueError` otherwise."""
+    if type(value) is str and value.isdigit():
+        # Most of what comes; of digits only, no other form is a date to Python either.
+        return date.fromisoformat(value)
     if isinstance(value, datetime):
         return value.date()
     if isinstance(value, date):
@@ -87,5 +81,34 @@ def _integer(value: Any) -> int:
     return int(value)
 
 
-def _coded(value: str, codes: Mapping[str, str] | None) -> str:
-    return value if codes is None else codes[value]
+def _iso_day(value: Any) -> str:
+    return day(value).isoformat()
+
+
+def _yes_no(value: Any) -> str:
+    return _YES[text(value)]
+
+
+def _in_form(of_form: Callable[[Any], FieldValue], value: Any) -> FieldValue | None:
+    return None if value is None or value == "" else of_form(value)
+
+
+def _coded(codes: Mapping[str, str], value: Any) -> str | None:
+    return None if value is None or value == "" else codes[text(value)] or None
+
+
+def _listed(codes: Mapping[str, str] | None, split: str, value: Any) -> list[str] | None:
+    if value is None or value == "":
+        return None
+    parts = [part for raw in text(value).split(split) if (part := raw.strip())]
+    return parts if codes is None else [code for part in parts if (code := codes[part])]
+
+
+_OF_FORM: Mapping[str, Callable[[Any], FieldValue]] = {
+    "text": text,
+    "date": _iso_day,
+    "instant": _instant,
+    "integer": _integer,
+    "yes_no": _yes_no,
+}
+FORMS = tuple(_OF_FORM)

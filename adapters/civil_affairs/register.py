@@ -18,11 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from adapters.base.calls import Calls
 from adapters.base.mapping import LocalMapping, Resource
-from adapters.base.records import local_content, read_records
+from adapters.base.records import local_content, read_table
 from adapters.base.source import Inbound, LocalPerson, Record, Wanted
 from gateway.errors import ProviderFault
-
-Row = Mapping[str, Any]
 
 PAGE = 500
 INBOX = sa.table("jh_sjx", *(sa.column(n) for n in ("xxbh", "sx", "dah", "jm", "nr", "jssj")))
@@ -48,7 +46,7 @@ class SqlRegister:
         rows = await self._calls.read(lambda: self._rows(query))
         if len(rows) > len(wanted.keys):
             raise ProviderFault("provider_garbage")
-        return read_records(rows, mapped, wanted)
+        return read_table(rows, mapped, wanted)
 
     async def take(self, message: Inbound) -> None:
         """Store every line of a message in the inbox table. Raises `ProviderFault`."""
@@ -68,15 +66,17 @@ class SqlRegister:
     async def people(self) -> AsyncIterator[LocalPerson]:
         """Every record's key and numbers, by key. Raises `ProviderFault`."""
         identity, numbers = self._mapping.identity, self._mapping.numbers
-        view = _view(identity, (identity.key, *(local for _, local in numbers)))
+        columns = tuple(dict.fromkeys((identity.key, *(local for _, local in numbers))))
+        view = _view(identity, columns)
+        told = [(kind, columns.index(local)) for kind, local in numbers]
         key = view.c[identity.key]
         last = ""
         while True:
             query = sa.select(*view.columns).where(key > last).order_by(key).limit(PAGE)
             rows = await self._calls.read(lambda query=query: self._rows(query))  # type: ignore[misc]
             for row in rows:
-                last = str(row[identity.key])
-                yield LocalPerson(last, tuple((kind, str(row[local])) for kind, local in numbers if row[local]))
+                last = str(row[0])
+                yield LocalPerson(last, tuple((kind, str(row[place])) for kind, place in told if row[place]))
             if len(rows) < PAGE:
                 return
 
@@ -91,17 +91,17 @@ class SqlRegister:
         else:
             self._engine.dispose()
 
-    async def _rows(self, query: sa.Select[Any]) -> Sequence[Row]:
+    async def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         if isinstance(self._reader, AsyncEngine):
             with _Faults():
                 async with self._reader.connect() as connection:
-                    return [dict(row) for row in (await connection.execute(query)).mappings()]
+                    return (await connection.execute(query)).all()  # type: ignore[no-any-return]
         return await asyncio.to_thread(self._rows_now, self._reader, query)
 
     @staticmethod
-    def _rows_now(engine: sa.Engine, query: sa.Select[Any]) -> Sequence[Row]:
+    def _rows_now(engine: sa.Engine, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         with _Faults(), engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            return connection.execute(query).all()
 
     async def _insert(self, row: dict[str, Any]) -> None:
         statement = sa.insert(INBOX).values(row)

@@ -6,7 +6,6 @@ the order are asked for, and what comes unasked is dropped here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import httpx2
 
 from adapters.base.calls import Calls
+from adapters.base.fetching import json_bytes, json_object, json_rows
 from adapters.base.mapping import ExchangeMapping, LocalMapping
 from adapters.base.records import local_content, read_records
 from adapters.base.source import Inbound, LocalPerson, Record, Wanted
@@ -127,13 +127,10 @@ class RestRegister:
 
     async def _read(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         said = await self._calls.read(lambda: self._post(path, body))
-        rows = said.get("data")
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ProviderFault("provider_garbage")
-        return rows
+        return json_rows(said.get("data"))
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return await self._send("POST", path, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+        return await self._send("POST", path, json_bytes(body))
 
     async def _send(self, method: str, path: str, body: bytes) -> dict[str, Any]:
         """One signed request and its JSON object, code 0. Raises `ProviderFault`."""
@@ -152,11 +149,8 @@ class RestRegister:
             raise ProviderFault("provider_timeout") from None
         except httpx2.HTTPError:
             raise ProviderFault("provider_unavailable") from None
-        try:
-            said = json.loads(data.decode(self._mapping.charset))
-        except (ValueError, RecursionError):
-            raise ProviderFault("provider_garbage") from None
-        if not isinstance(said, dict) or said.get("code") != 0:
+        said = json_object(data, self._mapping.charset)
+        if said.get("code") != 0:
             raise ProviderFault("provider_garbage")
         return said
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx2
 
 from adapters.base.calls import Calls
-from adapters.base.fetching import Fetcher, json_bytes, json_object
+from adapters.base.fetching import Fetcher, json_bytes, json_object, json_rows
 from adapters.base.mapping import LocalMapping
 from adapters.base.records import local_content, read_records
 from adapters.base.source import Inbound, LocalPerson, Record, Wanted
@@ -50,7 +50,7 @@ class VendorRegister:
             body = json_bytes({"ids": list(keys), "fields": columns})
             path = f"/v2/{mapped.resource.name}/search"
             said = await self._calls.read(lambda path=path, body=body: self._post(path, body))  # type: ignore[misc]
-            found |= read_records(_rows(said), mapped, replace(wanted, keys=keys))
+            found |= read_records(json_rows(said.get("items")), mapped, replace(wanted, keys=keys))
         return found
 
     async def take(self, message: Inbound) -> None:
@@ -78,7 +78,7 @@ class VendorRegister:
             said = await self._calls.read(
                 lambda body=body: self._post(f"/v2/{identity.name}/list", body)  # type: ignore[misc]
             )
-            for row in _rows(said):
+            for row in json_rows(said.get("items")):
                 key = row.get(identity.key)
                 if not isinstance(key, str) or not key:
                     raise ProviderFault("provider_garbage")
@@ -105,10 +105,3 @@ class VendorRegister:
 
     async def _put(self, path: str, body: bytes) -> None:
         json_object(await self._http.send("PUT", path, body, _JSON))
-
-
-def _rows(said: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = said.get("items")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ProviderFault("provider_garbage")
-    return rows

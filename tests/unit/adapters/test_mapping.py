@@ -1,6 +1,7 @@
 """A mapping that does not fit the catalogue refuses to start; a local value is never guessed at."""
 
 import copy
+import re
 import tomllib
 from datetime import date, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.base import exchange_file, mapping
-from adapters.base.values import convert, text
+from adapters.base.values import day, reader, text
 from gateway.errors import GatewayFault, ProviderFault
 from policies.catalogue import load
 
@@ -114,7 +115,7 @@ def test_a_code_may_say_nothing_of_a_field():
     ],
 )
 def test_local_forms_are_read(value, form, expected):
-    assert convert(value, form=form, codes=None, split=None) == expected
+    assert reader(form=form, codes=None, split=None)(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,29 @@ def test_an_unreadable_value_is_garbage(value, form):
         read.read(value)
     assert caught.value.code in ("provider_garbage", "provider_code_unknown")
     assert caught.value.facts == {"field": "as_of"}
+
+
+@given(
+    st.text("0123456789-W \u0665", max_size=11)
+    | st.from_regex(r" ?[0-9]{4}-?[01][0-9]-?[0-3][0-9] ?", fullmatch=True)
+    | st.from_regex(r"[0-9]{4}-?W[0-5][0-9](-?[1-7])?", fullmatch=True)
+)
+def test_a_date_is_eight_digits_or_ten_characters_and_nothing_else(value):
+    plain = value.strip()
+    written = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}", plain)
+    try:
+        assert day(value).isoformat().replace("-", "") == plain.replace("-", "")
+        assert written
+    except ValueError:
+        assert not written or not _is_a_day(plain.replace("-", ""))
+
+
+def _is_a_day(digits):
+    try:
+        datetime.strptime(digits, "%Y%m%d")  # noqa: DTZ007 - a day has no zone
+    except ValueError:
+        return False
+    return True
 
 
 @given(st.text())

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from adapters.base.mapping import ExchangeMapping, FieldMapping, InboundField, Resource
-from adapters.base.records import local_content, read_records
+from adapters.base.records import local_content, read_records, read_table
 from adapters.base.source import InboundLine, Wanted
 from gateway.errors import ProviderFault
 
@@ -83,6 +83,40 @@ def test_values_that_are_equal_and_mean_different_things_are_read_each_by_itself
     assert code(GOOD | {"sm": 1}, GOOD | {"no": "2", "sm": 1.0}) == "provider_garbage"
     found = read(GOOD | {"bz": True}, GOOD | {"no": "2", "bz": "0"}, GOOD | {"no": "3", "bz": 1})
     assert [record.values["flag"] for record in found.values()] == ["Y", "N", "Y"]
+
+
+def test_rows_of_cells_are_read_as_rows_of_names_are():
+    wanted = Wanted("X02", ("1", "2", "3"), frozenset(MAPPED.fields), birth=True)
+    rows = [GOOD | {"born": "2015-01-02"}, GOOD | {"no": "2", "born": None, "nj": None, "sm": "二"}]
+    names = MAPPED.columns(wanted.fields, birth=True)
+    found = read_table([tuple(row[name] for name in names) for row in rows], MAPPED, wanted)
+    assert found == read_records(rows, MAPPED, wanted)
+    assert found["2"].values == {"as_of": "2026-11-01", "flag": "Y", "note": "二", "signs": ["one", "two"]}
+    assert read_table([], MAPPED, wanted) == read_records([], MAPPED, wanted) == {}
+
+
+@pytest.mark.parametrize(("count", "told"), [(2, "provider_garbage"), (4, "provider_too_much")])
+def test_rows_of_cells_come_once_each_and_no_more_than_asked(count, told):
+    wanted = Wanted("X02", ("1", "2", "3"), frozenset({"note"}))
+    with pytest.raises(ProviderFault) as caught:
+        read_table([("1", "330106", "一")] * count, MAPPED, wanted)
+    assert caught.value.code == told
+
+
+def test_a_directory_whose_key_is_its_region_is_read():
+    offices = ExchangeMapping(Resource("offices", "area", "area"), {})
+    found = read_records([{"area": "330106", "xm": "名"}], offices, Wanted("X16", ("330106",)))
+    assert (found["330106"].region, found["330106"].surplus) == ("330106", 1)
+
+
+@pytest.mark.parametrize("asked", ["1", " 1", "e\u0301"])
+def test_a_key_is_known_as_it_was_asked_for_and_as_composed_text(asked):
+    assert list(read(GOOD | {"no": asked}, keys=(asked,))) == [asked]
+    assert list(read(GOOD | {"no": "1 "}, keys=("1",))) == ["1"]
+
+
+def test_a_record_shows_nobody():
+    assert repr(read(GOOD | {"born": "20150102"}, birth=True)["1"]) == "Record(region='330106', surplus=0)"
 
 
 def test_no_two_records_share_a_list():
