@@ -22,7 +22,7 @@ from gateway.domain.ids import new_id
 from gateway.domain.orders import Line, Order, OrderLine
 from gateway.domain.parties import Party
 from gateway.domain.subjects import GATEWAY_SCOPE, Child, Pseudonym, Scope
-from gateway.domain.vocabulary import EntryKind, Outcome
+from gateway.domain.vocabulary import Department, EntryKind, Outcome
 from gateway.errors import BadRequest, Denied, GatewayFault, NoResult, ProviderFault
 from gateway.flows.account import Account, recorded
 from gateway.flows.house import House
@@ -129,7 +129,7 @@ async def grant_named(house: House, account: Account, name: str, reading: Readin
     account.children, account.references["reidentification"] = (granted.child,), name
     if house.clock.now().timestamp() >= granted.expires_at:
         raise Denied("reidentification_expired")
-    account.provider = source_named(house, json.loads(granted.request)["source"]).party.department
+    account.provider = provider_of(house, granted)
     return granted
 
 
@@ -178,17 +178,21 @@ def require_own(asked: VerifiedRequest, account: Account) -> None:
 
 def require_independent(approvals: Sequence[VerifiedApproval], asked: VerifiedRequest) -> None:
     """Two people of two departments, neither of them the requester's, neither of them the requester under another role."""
-    requester = asked.officer
     departments = {approval.approver.party.department for approval in approvals}
     for approval in approvals:
-        person = approval.approver
-        same = (person.party.organisation, person.person_id) == (requester.party.organisation, requester.person_id)
-        if same or person.public_key == requester.public_key:
-            raise Denied("approval_self")
-        if person.party.department is requester.party.department:
-            raise Denied("approval_own_department")
+        require_other(approval, asked)
     if len(approvals) != 2 or len(departments) != 2:
         raise Denied("approval_departments")
+
+
+def require_other(approval: VerifiedApproval, asked: VerifiedRequest) -> None:
+    """Somebody else, of another department. `Denied`: approval_self, approval_own_department."""
+    requester, person = asked.officer, approval.approver
+    same = (person.party.organisation, person.person_id) == (requester.party.organisation, requester.person_id)
+    if same or person.public_key == requester.public_key:
+        raise Denied("approval_self")
+    if person.party.department is requester.party.department:
+        raise Denied("approval_own_department")
 
 
 def source_named(house: House, text: str) -> Edge:
@@ -212,6 +216,11 @@ async def child_asked(house: House, account: Account, asked: VerifiedRequest, re
     if not isinstance(recognised.subject, Child):
         raise BadRequest("subject_missing")
     return recognised.subject
+
+
+def provider_of(house: House, granted: Reidentification) -> Department:
+    """Whose register answers. `ProviderFault("provider_unknown")`."""
+    return source_named(house, json.loads(granted.request)["source"]).party.department
 
 
 # --- what a view does -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ holds an identifier or a body; children stand as gateway pseudonyms (32 bytes).
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
 
 from gateway.store.database import metadata
 
@@ -121,4 +121,30 @@ reidentifications = Table(
     Column("child", LargeBinary(32), nullable=False),
     Column("state", String(12), nullable=False),
     Column("expires_at", Integer, nullable=False),
+)
+
+# What an officer signed at the console and others have still to sign. digest: SHA-256 of the statement. granted: the grant that it
+# became, "" until then. The child stands in the statement by the requester's own pseudonym only.
+reidentification_requests = Table(
+    "reidentification_requests",
+    metadata,
+    Column("request_id", String(40), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("officer", String(96), nullable=False),
+    Column("department", String(32), nullable=False),
+    Column("statement", Text, nullable=False),
+    Column("granted", String(40), nullable=False),
+    Column("made_at", Integer, nullable=False),
+    Column("expires_at", Integer, nullable=False),
+)
+
+# One approval a department. signer: `<organisation>/<person>`.
+reidentification_approvals = Table(
+    "reidentification_approvals",
+    metadata,
+    Column("request_id", String(40), primary_key=True),
+    Column("department", String(32), primary_key=True),
+    Column("signer", String(96), nullable=False),
+    Column("statement", Text, nullable=False),
+    Column("made_at", Integer, nullable=False),
 )

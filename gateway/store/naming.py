@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from gateway.store.database import Reading, Writing
 from gateway.store.exchange_tables import conversions, door_alarms, evaluation_windows, outbox, reidentifications
+from gateway.store.reidentification_requests import forget_requests
 
 # --- the blind door -----------------------------------------------------------------------------------------------------
 
@@ -57,6 +58,7 @@ async def forget_ended(writing: Writing, *, now: int, today: str, window: int) -
     await writing.connection.execute(delete(evaluation_windows).where(evaluation_windows.c.window < window))
     await writing.connection.execute(delete(door_alarms).where(door_alarms.c.day < today))
     await writing.connection.execute(delete(reidentifications).where(reidentifications.c.expires_at < now - 2 * 86_400))
+    await forget_requests(writing, now - 2 * 86_400)
 
 
 # --- conversions ----------------------------------------------------------------------------------------------------------

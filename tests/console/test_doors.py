@@ -24,6 +24,7 @@ def address(door) -> str:
         .replace("{work}", "ex-none")
         .replace("{account}", "nobody")
         .replace("{key}", "00")
+        .replace("{request}", "rr-none")
     )
     assert "{" not in path
     return f"/console{path}"

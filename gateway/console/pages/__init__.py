@@ -22,6 +22,7 @@ ORDER = (
     "matrix",
     "verification",
     "exports",
+    "reidentifications",
     "catalogue",
     "drafts",
     "versions",
