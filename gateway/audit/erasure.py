@@ -17,7 +17,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from gateway.audit.batch import Asked
-from gateway.audit.histories import HINT_BYTES, History, hint, tag
+from gateway.audit.histories import HINT_BYTES, History, hint, tags_until
 from gateway.audit.log import AuditLog
 from gateway.domain.entries import EntryDraft, Receipt
 from gateway.errors import BadRequest, Denied, GatewayFault
@@ -133,7 +133,7 @@ async def _sealed_by(writing: Writing, log: AuditLog, rows: Sequence[KeyRow]) ->
             history = log.keeper.open(row)
         except GatewayFault:
             continue  # destroyed by an attempt that was cut short
-        tags = [tag(history.tag_key, number) for number in range(1, history.count + 1)]
+        tags = tags_until(history.tag_key, history.count)
         found = sorted(set((await store.find_tags(writing, tags)).values()))
         entries = await store.get_entries_at(writing, found)
         indexes.update(entry.index for entry in entries if _helps_to_open(history, entry))

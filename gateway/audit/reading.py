@@ -27,7 +27,7 @@ from gateway.audit.histories import (
     joint_key,
     second_step,
     second_tag,
-    tag,
+    tags_until,
 )
 from gateway.audit.log import AuditLog
 from gateway.domain.entries import EntryDraft, Receipt
@@ -218,17 +218,16 @@ def index_lines(history: History, epoch: int) -> tuple[bytes, bytes]:
 
 
 async def _history(reading: Reading, keeper: Keeper, holder: bytes) -> list[EntryRow]:
-    indexes: list[int] = []
+    entries: dict[int, EntryRow] = {}
     for row in await store.key_generations(reading, holder):
         if row.frozen:
             raise Denied("history_frozen")
         history = keeper.open(row)
-        tags = [tag(history.tag_key, number) for number in range(1, history.count + 1)]
-        found = await store.find_tags(reading, tags)
-        if len(found) != len(tags):
+        found = await store.tagged_entries(reading, tags_until(history.tag_key, history.count))
+        if len(found) != history.count:
             raise GatewayFault("history_incomplete")
-        indexes += found.values()
-    return await store.get_entries_at(reading, sorted(set(indexes)))
+        entries |= {entry.index: entry for entry in found}
+    return [entries[index] for index in sorted(entries)]
 
 
 def _matching(keeper: Keeper, rows: Sequence[KeyRow], hints: Sequence[bytes], nonce: bytes) -> list[dict[bytes, bytes]]:

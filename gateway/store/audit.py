@@ -255,6 +255,21 @@ async def find_tags(reading: Reading, tags: Sequence[bytes]) -> dict[bytes, int]
     return found
 
 
+async def tagged_entries(reading: Reading, tags: Sequence[bytes]) -> list[EntryRow]:
+    """The entry of each tag that stands in the log, in no order; one that carries two of the tags comes twice."""
+    columns = ", ".join(f"e.{name}" for name in _ENTRY_COLUMNS.split(", "))
+    found: list[EntryRow] = []
+    for at in range(0, len(tags), 500):
+        some = tags[at : at + 500]
+        select = (
+            f"SELECT {columns} FROM audit_tags t JOIN audit_entries e ON e.idx = t.idx "  # noqa: S608
+            f"WHERE t.tag IN ({_marks(some)})"
+        )
+        (rows,) = await fetch(reading, [(select, some)])
+        found += map(EntryRow._make, rows)
+    return found
+
+
 async def get_tiles(reading: Reading, places: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
     """Stored tiles by (level, number)."""
     select = "SELECT hashes FROM audit_tiles WHERE level = ? AND number = ?"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.audit.entry import SALT_BYTES, VERSION, arrange_tags, read_skeleton, write_detail, write_skeleton
-from gateway.audit.histories import keyed_hash
+from gateway.audit.histories import keyed_hash, tag, tags_until
 from gateway.audit.wording import word
 from gateway.domain.canonical import canonical
 from gateway.domain.entries import EntryDraft
@@ -131,3 +131,9 @@ def test_draft_that_could_not_be_written_is_refused(wrong) -> None:
 @given(key=st.binary(max_size=64), message=st.binary(max_size=200))
 def test_spelled_out_keyed_hash_is_hmac(key, message) -> None:
     assert keyed_hash(key, message) == hmac.digest(key, message, "sha256")
+
+
+def test_tags_made_together_are_the_tags_made_one_by_one() -> None:
+    key = os.urandom(32)
+    assert tags_until(key, 300) == [tag(key, number) for number in range(1, 301)]
+    assert tags_until(key, 0) == []
