@@ -11,12 +11,14 @@ import base64
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
-from functools import cached_property
+from collections.abc import AsyncIterable
+from http import HTTPStatus
 from typing import Protocol, cast
 
+import httpcore2
 import httpx2
 
+from adapters.lanes import Lane, Lanes
 from gateway.domain.canonical import canonical
 from gateway.domain.orders import Order, Release
 from gateway.domain.parties import Party
@@ -24,9 +26,6 @@ from gateway.errors import BadRequest, Denied, ProviderFault
 from gateway.release.wire import release_from_wire, to_wire
 from gateway.release.wire_reading import read_json
 from keys.signing import SigningKey
-
-CONNECTIONS_AT_MOST = 128
-"""To one edge; who comes later waits, within the time of the order."""
 
 ANSWER_AT_MOST = 4 * 1024 * 1024
 PASSED_ON = frozenset({"age_band_contradicted"})
@@ -73,54 +72,55 @@ class RemoteEdge:
         provider_refused; `Denied("age_band_contradicted")` where the provider's register contradicts the band.
         """
         body = canonical(to_wire(order))
-        headers = {
-            "content-type": "application/json",
-            "accept-encoding": "identity",
-            "order-signature": base64.urlsafe_b64encode(self._key.sign(body)).decode("ascii").rstrip("="),
-        }
+        signature = base64.urlsafe_b64encode(self._key.sign(body)).rstrip(b"=")
         edge = self._edge.party.text
         try:
             async with asyncio.timeout(self._timeout):
-                status, answer = await self._ask(body, headers)
-        except (TimeoutError, httpx2.TimeoutException) as error:
+                status, answer = await self._ask(body, signature)
+        except TimeoutError as error:
             raise ProviderFault("provider_timeout", edge=edge) from error
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (OSError, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise ProviderFault("provider_unavailable", edge=edge) from error
-        if status != httpx2.codes.OK:
+        if status != HTTPStatus.OK:
             raise self._refusal(answer)
         try:
             return release_from_wire(read_json(answer, limit=ANSWER_AT_MOST))
         except BadRequest as error:
             raise ProviderFault("provider_garbage", edge=edge) from error
 
-    async def _ask(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+    async def _ask(self, body: bytes, signature: bytes) -> tuple[int, bytes]:
         """Status and body, read as they arrive: whoever sends without end, or packed, is cut off.
 
-        The request goes to the transport itself: redirects, cookies and credentials of an ordinary client are nothing that an
+        The request goes to the connection itself: redirects, cookies and credentials of an ordinary client are nothing that an
         edge may have from us.
         """
-        seconds = self._timeout
-        request = httpx2.Request(
-            "POST",
-            self._lanes.orders,
-            content=body,
-            headers=headers,
-            extensions={"timeout": {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}},
-        )
-        async with self._lanes.taken() as lane:
+        headers = [
+            self._lanes.host,
+            (b"Content-Length", b"%d" % len(body)),
+            (b"Content-Type", b"application/json"),
+            (b"Accept-Encoding", b"identity"),
+            (b"Order-Signature", signature),
+        ]
+        request = httpcore2.Request(b"POST", self._lanes.orders, headers=headers, content=body)
+        lane = await self._lanes.take()
+        try:
             response = await lane.handle_async_request(request)
             try:
-                if response.headers.get("content-encoding", "identity") != "identity":
+                if any(
+                    name.lower() == b"content-encoding" and value != b"identity" for name, value in response.headers
+                ):
                     raise ProviderFault("provider_garbage", edge=self._edge.party.text)
                 parts, size = [], 0
-                async for part in cast("httpx2.AsyncByteStream", response.stream):
+                async for part in cast("AsyncIterable[bytes]", response.stream):
                     size += len(part)
                     if size > ANSWER_AT_MOST:
                         raise ProviderFault("provider_too_much", edge=self._edge.party.text)
                     parts.append(part)
-                return response.status_code, b"".join(parts)
+                return response.status, b"".join(parts)
             finally:
                 await response.aclose()
+        finally:
+            self._lanes.give_back(lane)
 
     def _refusal(self, answer: bytes) -> ProviderFault | Denied:
         code = ""
@@ -133,68 +133,27 @@ class RemoteEdge:
         return ProviderFault("provider_refused", edge=self._edge.party.text)
 
 
-class Lanes:
-    """Connections to one edge, the one used last first.
-
-    A pool of many looks at each of its connections for every request that comes and goes; a pool of one has nothing to look at.
-    """
-
-    def __init__(self, url: str, open_lane: Callable[[], httpx2.AsyncBaseTransport]) -> None:
-        self._url = url
-        self._open = open_lane
-        self._idle: list[httpx2.AsyncBaseTransport] = []
-        self._seats = asyncio.Semaphore(CONNECTIONS_AT_MOST)
-
-    @cached_property
-    def orders(self) -> httpx2.URL:
-        """Where orders go, read once. Raises `httpx2.InvalidURL`."""
-        return httpx2.URL(f"{self._url}/v1/orders")
-
-    @contextlib.asynccontextmanager
-    async def taken(self) -> AsyncIterator[httpx2.AsyncBaseTransport]:
-        """A connection for one request. Whatever went wrong, its pool of one knows whether it can be used again."""
-        async with self._seats:
-            lane = self._idle.pop() if self._idle else self._open()
-            try:
-                yield lane
-            finally:
-                self._idle.append(lane)
-
-    async def close(self) -> None:
-        """Close what is idle."""
-        while self._idle:
-            await self._idle.pop().aclose()
-
-
 class RemoteEdges:
     """Reaches every registered edge. tls: our certificate and whose we believe; without it those that the machine believes.
-    transport: stands in for the network (tests).
+    stand_in: stands in for the network (tests).
     """
 
     def __init__(
-        self,
-        key: SigningKey,
-        *,
-        timeout: float,
-        tls: ssl.SSLContext | None = None,
-        transport: httpx2.AsyncBaseTransport | None = None,
+        self, key: SigningKey, *, timeout: float, tls: ssl.SSLContext | None = None, stand_in: Lane | None = None
     ) -> None:
         self._key = key
         self._timeout = timeout
-        self._transport = transport
+        self._stand_in = stand_in
         self._tls = tls or httpx2.create_ssl_context(trust_env=False)
+        self._tls.set_alpn_protocols(["http/1.1"])
         self._lanes: dict[str, Lanes] = {}
 
     def at(self, edge: Reachable) -> RemoteEdge:
         """The provider behind a registered edge."""
         lanes = self._lanes.get(edge.url)
         if lanes is None:
-            lanes = self._lanes[edge.url] = Lanes(edge.url, self._open)
+            lanes = self._lanes[edge.url] = Lanes(edge.url, self._tls, stand_in=self._stand_in)
         return RemoteEdge(edge, lanes, self._key, self._timeout)
-
-    def _open(self) -> httpx2.AsyncBaseTransport:
-        limits = httpx2.Limits(max_connections=1, max_keepalive_connections=1)
-        return self._transport or httpx2.AsyncHTTPTransport(verify=self._tls, limits=limits, trust_env=False)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -44,6 +44,7 @@ from keys.envelope import seal_line
 from keys.identifiers import identify
 from keys.signing import SigningKey
 from policies.book import build as build_snapshot
+from tests.support.stand_in_lane import OverTransport
 
 ISSUER = "http://127.0.0.1:8440"
 CANARY = "330106201607074219"
@@ -486,7 +487,7 @@ async def api_house(folder):
     sites.write_site_file(site, folder / "site.toml", {"ed": "http://ed.edge", "ca": "http://ca.edge"})
     provider, clock = BendableProvider(site), ShiftedClock()
     async with opened(settings) as whole:
-        edges = RemoteEdges(whole.order_key, timeout=0.5, transport=provider)
+        edges = RemoteEdges(whole.order_key, timeout=0.5, stand_in=OverTransport(provider))
         house = replace(whole, providers=edges, clock=clock)
         provider.exchanges = house.catalogue.exchanges
         await register(house, folder / "site.toml")

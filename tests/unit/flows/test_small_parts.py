@@ -22,6 +22,7 @@ from gateway.flows.refusals import CROWD, Refusals
 from gateway.flows.upkeep import own_caller
 from keys.signing import SigningKey
 from policies.catalogue import load
+from tests.support.stand_in_lane import OverTransport
 
 pytestmark = pytest.mark.anyio
 EDUCATION = Party("11330106MB0007026L", Department.EDUCATION)
@@ -166,7 +167,7 @@ class Stream(httpx2.AsyncByteStream):
 
 async def fetch(stream, headers=None, timeout=0.3):
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers or {}, stream=stream))
-    edges = RemoteEdges(SigningKey.generate(), timeout=timeout, transport=transport)
+    edges = RemoteEdges(SigningKey.generate(), timeout=timeout, stand_in=OverTransport(transport))
     order = Order(
         request="rq",
         exchange="X02",

@@ -1,0 +1,158 @@
+"""Connections to an edge, over real sockets on this machine."""
+
+import asyncio
+import ssl
+
+import httpcore2
+import pytest
+
+from adapters.lanes import CONNECTIONS_AT_MOST, Lanes
+
+pytestmark = pytest.mark.anyio
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+TLS = ssl.create_default_context()
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request):
+    """Both loops: the gateway runs on uvloop."""
+    return "asyncio", {"use_uvloop": request.param}
+
+
+class Peer:
+    """An edge's end of the wire: reads whole requests, answers by script, counts connections and what came at once."""
+
+    def __init__(self, *answers):
+        self.answers, self.opened, self.requests, self.writers = list(answers), 0, [], []
+        self.told = asyncio.Event()
+
+    async def __aenter__(self):
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_):
+        self.server.close()
+        for writer in self.writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader, writer):
+        self.opened += 1
+        self.writers.append(writer)
+        while first := await reader.read(65_536):
+            self.requests.append(first)
+            writer.write(self.answers.pop(0) if self.answers else ANSWER)
+
+
+async def order(lanes, body=b"{}"):
+    """Status and body of one exchange."""
+    headers = [lanes.host, (b"Content-Length", b"%d" % len(body))]
+    lane = await lanes.take()
+    try:
+        answer = await lane.handle_async_request(
+            httpcore2.Request(b"POST", lanes.orders, headers=headers, content=body)
+        )
+        try:
+            return answer.status, b"".join([part async for part in answer.stream])
+        finally:
+            await answer.aclose()
+    finally:
+        lanes.give_back(lane)
+
+
+async def settled():
+    """Let everything that has arrived be read."""
+    for _ in range(50):
+        await asyncio.sleep(0.002)
+
+
+async def test_one_connection_carries_order_after_order_and_each_leaves_in_one_piece():
+    async with Peer() as peer:
+        lanes = Lanes(peer.url, TLS)
+        assert [await order(lanes, b'{"n":1}') for _ in range(3)] == [(200, b"{}")] * 3
+        assert peer.opened == 1
+        assert [request.endswith(b'\r\n\r\n{"n":1}') for request in peer.requests] == [True] * 3
+        assert peer.requests[0].startswith(b"POST /v1/orders HTTP/1.1\r\nHost: 127.0.0.1:")
+        await lanes.close()
+
+
+async def test_orders_at_the_same_time_have_a_connection_each():
+    async with Peer() as peer:
+        lanes = Lanes(peer.url, TLS)
+        first, second = await lanes.take(), await lanes.take()
+        assert first is not second
+        lanes.give_back(first)
+        assert await lanes.take() is first
+
+
+async def test_a_connection_that_the_edge_closed_is_not_used_again():
+    async with Peer() as peer:
+        lanes = Lanes(peer.url, TLS)
+        await order(lanes)
+        peer.writers[0].close()
+        await settled()
+        assert await order(lanes) == (200, b"{}")
+        assert peer.opened == 2
+
+
+async def test_what_the_edge_says_unasked_is_no_answer_to_the_next_order():
+    planted = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nplanted"
+    async with Peer() as peer:
+        lanes = Lanes(peer.url, TLS)
+        await order(lanes)
+        peer.writers[0].write(planted)
+        await settled()
+        assert await order(lanes) == (200, b"{}")
+        assert peer.opened == 2
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\ncontent-le", b"no HTTP at all\r\n\r\n", ANSWER[:-1]])
+async def test_an_answer_cut_short_or_not_http_ends_its_connection(answer):
+    class Abrupt(Peer):
+        async def _serve(self, reader, writer):
+            self.opened += 1
+            await reader.read(65_536)
+            writer.write(answer)
+            writer.close()
+
+    async with Abrupt() as peer:
+        lanes = Lanes(peer.url, TLS)
+        with pytest.raises(httpcore2.RemoteProtocolError):
+            await order(lanes)
+        with pytest.raises(httpcore2.RemoteProtocolError):
+            await order(lanes)
+        assert peer.opened == 2
+
+
+async def test_an_exchange_that_was_given_up_ends_its_connection():
+    async with Peer(b"", ANSWER) as peer:
+        lanes = Lanes(peer.url, TLS)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await order(lanes)
+        assert await order(lanes) == (200, b"{}")
+        assert peer.opened == 2
+
+
+async def test_an_answer_larger_than_what_is_held_arrives_whole():
+    body = bytes(range(256)) * 16_384
+    async with Peer(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body) as peer:
+        lanes = Lanes(peer.url, TLS)
+        assert await order(lanes) == (200, body)
+        assert await order(lanes) == (200, b"{}")
+        assert peer.opened == 1
+
+
+@pytest.mark.parametrize("url", ["", "edge.test", "ftp://edge.test", "http://", "http://[::1", "http://学校.test"])
+async def test_a_url_that_is_none_is_an_edge_that_cannot_be_reached(url):
+    lanes = Lanes(url, TLS)
+    with pytest.raises(OSError, match="no|not"):
+        _ = lanes.orders
+
+
+async def test_nobody_listening_is_an_error_and_keeps_no_seat():
+    async with Peer() as peer:
+        lanes = Lanes(peer.url, TLS)
+    for _ in range(CONNECTIONS_AT_MOST + 1):
+        with pytest.raises(OSError):  # noqa: PT011
+            await lanes.take()
