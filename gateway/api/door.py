@@ -11,7 +11,8 @@ import base64
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Response
 
@@ -23,6 +24,9 @@ from gateway.flows.account import is_outage
 from gateway.flows.house import House
 from gateway.flows.requests import SignedRequest
 from gateway.observe import REFUSALS, REQUESTS, SECONDS, log
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter, Histogram
 
 BODY_AT_MOST = 8 * 1024 * 1024
 Handler = Callable[[House, SignedRequest], Awaitable[Response]]
@@ -37,7 +41,7 @@ async def serve(request: Request, route: str, handler: Handler, *, json_body: bo
     credential = request.headers.get("authorization", "")
     authenticated = json_body  # only signed routes take JSON; a public one proves nothing about whoever asks
     try:
-        signed = await _arrived(request, patience, source, json_body=json_body)
+        signed = await _arrived(request, patience, source, credential, json_body=json_body)
         response = await handler(house, signed)
     except (NotAuthenticated, TurnedAway) as error:
         # Step (1) did not succeed: no entry, the minute's roll-up counts it.
@@ -56,22 +60,30 @@ async def serve(request: Request, route: str, handler: Handler, *, json_body: bo
         response = refusal(GatewayFault("audit_unavailable" if is_outage(error) else "internal"))
     if authenticated and response.status_code < 500:
         patience.welcome(credential)
-    REQUESTS.labels(route, str(response.status_code)).inc()
-    SECONDS.labels(route).observe(time.perf_counter() - started)
+    answered, seconds = _measures(route, response.status_code)
+    answered.inc()
+    seconds.observe(time.perf_counter() - started)
     return response
+
+
+@lru_cache(maxsize=4096)
+def _measures(route: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(route, str(status)), SECONDS.labels(route)
 
 
 class TurnedAway(BadRequest):
     """Refused at the door, before anybody looked who it was: too large, of another type, too often."""
 
 
-async def _arrived(request: Request, patience: Patience, source: str, *, json_body: bool) -> SignedRequest:
+async def _arrived(
+    request: Request, patience: Patience, source: str, credential: str, *, json_body: bool
+) -> SignedRequest:
     """The request as it came. Raises `TurnedAway`, `NotAuthenticated`."""
     try:
-        patience.require(source, request.headers.get("authorization", ""))
+        patience.require(source, credential)
         signed = SignedRequest(
             method=request.method,
-            path=request.url.path,
+            path=request.scope["path"],  # never by way of a URL: the Host header would have a part in it
             headers=_headers(request),
             body=await _raw_body(request),
             source=source,

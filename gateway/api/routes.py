@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.api import bodies as b
 from gateway.api import naming, policies, wishes
 from gateway.api.door import answer, described, refusal, serve
+from gateway.api.shortcut import Endpoint
 from gateway.errors import BadRequest
 from gateway.flows import (
     acknowledge,
@@ -32,6 +33,8 @@ from gateway.flows.query import Answer
 from gateway.flows.requests import SignedRequest
 
 router = APIRouter()
+signed_endpoints: dict[tuple[str, str], Endpoint] = {}
+"""Every signed route by method and path, for the shortcut."""
 Flow = Callable[..., Awaitable[Any]]
 
 
@@ -50,6 +53,7 @@ def _write(
         return await serve(request, path, handler, json_body=True)
 
     router.add_api_route(path, endpoint, methods=["POST"], openapi_extra=described(model, summary), name=path)
+    signed_endpoints["POST", path] = endpoint
 
 
 _write("/v1/query", "Ask a provider (VERIFY)", b.QueryBody, query.query, b.query_request)
@@ -110,6 +114,7 @@ def _read(path: str, summary: str, flow: Flow) -> None:
         return await serve(request, path, handler)
 
     router.add_api_route(path, endpoint, methods=["GET"], summary=summary, name=path)
+    signed_endpoints["GET", path] = endpoint
 
 
 _read("/v1/deliveries", "What became of my deliveries", acknowledge.deliveries_of)
