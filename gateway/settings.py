@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 
@@ -65,6 +66,21 @@ class Settings(BaseSettings):
         default="",
         description="Where guardians reach their page, if a portal passes /guardian/ on; empty means the issuer's own.",
     )
+    openid_issuer: str = Field(
+        default="",
+        description="Issuer of the OpenID Connect provider by which people may sign in at the console; empty means local accounts only.",
+    )
+    openid_client_id: str = Field(default="", description="The console's client id at that provider.")
+    openid_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="Its secret; empty for a public client (PKCE alone)."
+    )
+    openid_acr: tuple[str, ...] = Field(
+        default=(),
+        description="Levels of authentication (`acr`) of which the provider must name one, for instance two factors (a JSON list).",
+    )
+    openid_ca: Path | None = Field(
+        default=None, description="CA of the provider's certificate (PEM), where the machine does not know it."
+    )
     workers: int = Field(default=1, ge=1, le=16, description="Worker processes on one PostgreSQL.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Log level.")
 
@@ -74,6 +90,23 @@ class Settings(BaseSettings):
         if value.endswith("/") or not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https:// and must not end with a slash")
         return value
+
+    @field_validator("openid_issuer")
+    @classmethod
+    def _kept_from_listeners(cls, value: str) -> str:
+        parts = urlsplit(value)
+        plain = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+        if value and (not parts.hostname or parts.query or parts.fragment or not (plain or parts.scheme == "https")):
+            raise ValueError(
+                "must start with https:// (http:// on this machine only) and have neither query nor fragment"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _known_at_the_provider(self) -> Settings:
+        if self.openid_issuer and not self.openid_client_id:
+            raise ValueError("OPENID_ISSUER needs OPENID_CLIENT_ID")
+        return self
 
     @property
     def database_url(self) -> str:

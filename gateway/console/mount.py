@@ -21,6 +21,7 @@ from gateway.console.accounts import Account
 from gateway.console.doors import Door, doors, find_door, require_role
 from gateway.console.fences import SAFE, Fences, same_origin
 from gateway.console.languages import DEFAULT, TAGS, Tongue
+from gateway.console.openid import client_of
 from gateway.console.refusals import Refused, own_sentences
 from gateway.console.rendering import Pages, serve_file
 from gateway.console.sessions import SEEN_EVERY, alive, digest, token_of
@@ -57,7 +58,9 @@ class Spoken(Protocol):
 
 
 class Console:
-    """What every visit shares. sentences: the machine door's table. secret: seals one-time-code secrets, 32 bytes."""
+    """What every visit shares. sentences: the machine door's table. secret: seals one-time-code secrets, 32 bytes. openid: the way
+    to the provider, None where the settings name none.
+    """
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Console:
         self._house_getter = house_getter
         self._secret_getter = secret_getter
         self.settings = settings
+        self.openid = client_of(settings)
         self.sentences = sentences
         self.pages = Pages()
         self.works = Works(self)
@@ -176,6 +180,7 @@ def mount(
 ) -> Console:
     """Mount the console at `/console`. Call once, after the machine door's routes."""
     console = Console(house_getter, settings=settings, sentences=sentences, secret_getter=secret_getter)
+    app.state.console = console
     routes = [Route("/static/{digest}/{name}", serve_file, methods=["GET"])]
     routes += [console.route(door) for door in doors()]
     inner = Starlette(

@@ -1,4 +1,4 @@
-"""Tables of the console: local accounts, their sessions, findings, matters for review, and long work that may be left and found again.
+"""Tables of the console: accounts, who signs in to them, their sessions, findings, matters for review, and long work that may be left and found again.
 
 Rules kept here: a password stands as an Argon2 hash, a one-time-code secret sealed under a key outside this database, a session
 as the digest of its token; a finding names an entry by its index and never a child.
@@ -40,6 +40,17 @@ console_security_keys = Table(
     Column("signs", BigInteger, nullable=False),
     Column("label", String(60), nullable=False),
     Column("added", Integer, nullable=False),
+)
+
+# Which subject of the OpenID Connect provider signs in as which account. `subject_digest`: keyed, so that the table names nobody.
+console_openid_bindings = Table(
+    "console_openid_bindings",
+    metadata,
+    Column("subject_digest", LargeBinary(32), primary_key=True),
+    Column("account", String(40), nullable=False, unique=True),
+    Column("issuer", Text, nullable=False),
+    Column("bound", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 console_sessions = Table(

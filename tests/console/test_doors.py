@@ -39,6 +39,9 @@ def test_every_page_and_action_names_its_roles_and_few_need_no_sign_in():
         "sign_in_page",
         "sign_in",
         "sign_in_options",
+        "openid_begin",
+        "openid_back",
+        "openid_out",
         "look",
     }
 

@@ -32,6 +32,7 @@ ORDER = (
     "accounts",
     "security",
     "entering",
+    "openid",
 )
 
 

@@ -23,7 +23,7 @@ _YEAR = 365 * 86_400
 @door("GET", "/sign-in", roles=frozenset(), does="Sign-in page")
 async def sign_in_page(visit: Visit) -> Response:
     """The form."""
-    return visit.page("sign_in.html", refusal="", with_key=_with_key(visit))
+    return sign_in_form(visit, 200)
 
 
 @door("POST", "/sign-in", roles=frozenset(), does="Sign in")
@@ -41,7 +41,7 @@ async def sign_in(visit: Visit) -> Response:
     except (Refused, NotAuthenticated) as error:
         client = visit.request.client
         visit.house.refusals.note(client.host if client else "", error.code, now=visit.now)
-        return visit.page("sign_in.html", 401, refusal=visit.sentence(error), with_key=_with_key(visit))
+        return sign_in_form(visit, 401, refusal=visit.sentence(error))
     if visit.who is not None:
         await accounts.sign_out(visit.house, visit.who, sessions.token_of(visit.request))
     response = RedirectResponse(visit.url("overview"), 303)
@@ -75,6 +75,12 @@ async def look(visit: Visit) -> Response:
         samesite="strict",
     )
     return response
+
+
+def sign_in_form(visit: Visit, status: int, refusal: str = "") -> Response:
+    """The sign-in page, with a refusal where there was one."""
+    with_openid = visit.console.openid is not None
+    return visit.page("sign_in.html", status, refusal=refusal, with_key=_with_key(visit), with_openid=with_openid)
 
 
 def _with_key(visit: Visit) -> bool:
