@@ -89,6 +89,7 @@ class BatchRows:
         return replace(self, tiles=tiles)
 
 
+_TURN = 0x72756E78696E  # "runxin": any number that nobody else locks in this database
 _HEAD = "SELECT size, hashes, time_us, checkpoint FROM audit_head WHERE id = 1"
 KEY_COLUMNS = "holder, generation, year, bucket, wrapped, state, shares, current, frozen"
 _ENTRY_COLUMNS = "idx, entry_id, facets, leaf, hash, hints, detail"
@@ -117,10 +118,14 @@ async def open_batch(
     """Lock the head, claim the proofs, read the current keys of the holders.
 
     The lock: SQLite took its write lock at BEGIN; PostgreSQL locks the head row here, and every later statement of this
-    transaction sees what the batch before it committed.
+    transaction sees what the batch before it committed. Writers queue for it at an advisory lock, which is given in the order of
+    asking: at the row alone, each new version is a new queue, and some waited for many turns of others.
     """
-    lock = "" if is_sqlite(writing) else " FOR UPDATE"
-    statements: list[Statement] = [(_HEAD + lock, ())]
+    statements: list[Statement] = []
+    if is_sqlite(writing):
+        statements.append((_HEAD, ()))
+    else:
+        statements += [("SELECT pg_advisory_xact_lock(?)", (_TURN,)), (_HEAD + " FOR UPDATE", ())]
     if isinstance(writing, ShortWriting) and is_sqlite(writing):
         await writing.driver.take_lock()
     if proofs:
@@ -128,6 +133,8 @@ async def open_batch(
     if holders:
         statements.append(_keys_statement(holders, sqlite=is_sqlite(writing)))
     answers = await fetch(writing, statements)
+    if not is_sqlite(writing):
+        answers.pop(0)
     head = answers.pop(0)
     fresh = frozenset(str(row[0]) for row in answers.pop(0)) if proofs else frozenset()
     keys = [KeyRow._make(row) for row in answers.pop(0)] if holders else []
