@@ -1,4 +1,4 @@
-"""Mutual TLS between gateway and edge with certificates that change while the process runs.
+"""Mutual TLS of the gateway and of the edges, with certificates that change while the process runs.
 
 A new certificate is put where the old one lay; whoever connects from then on meets the new one, in both directions. Connections that
 stand are left to end by themselves.
@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -64,6 +66,7 @@ class Certificates:
 
     async def run(self, stop: asyncio.Event, told: Callable[[str], None], *, every: float = EVERY) -> None:
         """Look until told to stop or cancelled. told: gets `certificates_renewed` or a fault's code, each once per change of the files."""
+        self._asked = asyncio.Event()
         refused = b""
         while not stop.is_set():
             try:
@@ -81,6 +84,19 @@ class Certificates:
     def look_now(self) -> None:
         """Let `run` look without waiting, because somebody says that the files are there."""
         self._asked.set()
+
+    @contextlib.asynccontextmanager
+    async def renewing(self, told: Callable[[str], None]) -> AsyncIterator[None]:
+        """Look meanwhile, and at once on SIGHUP. told: as for `run`."""
+        with contextlib.suppress(RuntimeError):
+            # Only the main thread hears signals; elsewhere looking is enough.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.look_now)
+        looking = asyncio.create_task(self.run(asyncio.Event(), told))
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
 
     def _hand_over(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = self._accepting
@@ -101,6 +117,7 @@ class Certificates:
                 raise GatewayFault("certificate_invalid") from None
             made.append(context)
         accepting, connecting = made
+        connecting.set_alpn_protocols(["http/1.1"])
         accepting.num_tickets = 0
         return accepting, connecting
 
@@ -118,6 +135,26 @@ class Certificates:
             return self._digest()
         except GatewayFault:
             return b"unreadable"
+
+
+@cache
+def _shared(files: CertificateFiles) -> Certificates:
+    return Certificates(files)
+
+
+def shared(files: CertificateFiles) -> Certificates:
+    """The process's certificates from these files, for all who listen and connect with them. Raises as `Certificates` does.
+
+    A server asks for its context before it loads the application that looks for new files, and gives it nothing to remember.
+    """
+    certificates = _shared(files)
+    certificates.renew()
+    return certificates
+
+
+def listening(files: CertificateFiles, _config: object, _default: object) -> ssl.SSLContext:
+    """What the server of a worker process listens with (uvicorn's `ssl_context_factory`, less the first argument)."""
+    return shared(files).listening()
 
 
 class RenewedTransport(httpx2.AsyncBaseTransport):

@@ -17,6 +17,8 @@ from typing import Any, Protocol, cast
 
 import httpcore2
 
+from adapters.certificates import Certificates
+
 CONNECTIONS_AT_MOST = 128
 """To one edge; who comes later waits, within the time of the order."""
 
@@ -47,9 +49,11 @@ class Lane(Protocol):
 
 
 class Lanes:
-    """The connections to one edge. url: its base URL. tls: for `https`. stand_in: stands in for the network (tests)."""
+    """The connections to one edge. url: its base URL. tls: for `https`; of `Certificates` each new connection bears those then in force.
+    stand_in: stands in for the network (tests).
+    """
 
-    def __init__(self, url: str, tls: ssl.SSLContext, *, stand_in: Lane | None = None) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | Certificates, *, stand_in: Lane | None = None) -> None:
         self._url = url
         self._tls = tls
         self._stand_in = stand_in
@@ -102,9 +106,9 @@ class Lanes:
 
     async def _open(self) -> Lane:
         origin = self.orders.origin
-        secure = origin.scheme == b"https"
+        tls = self._tls.connecting if isinstance(self._tls, Certificates) else self._tls
         _, wire = await asyncio.get_running_loop().create_connection(
-            _Wire, origin.host.decode("ascii"), origin.port, ssl=self._tls if secure else None
+            _Wire, origin.host.decode("ascii"), origin.port, ssl=tls if origin.scheme == b"https" else None
         )
         return httpcore2.AsyncHTTP11Connection(origin, _Stream(wire), keepalive_expiry=IDLE_SECONDS)
 

@@ -18,6 +18,7 @@ from typing import Protocol, cast
 import httpcore2
 import httpx2
 
+from adapters.certificates import Certificates
 from adapters.lanes import Lane, Lanes
 from gateway.domain.canonical import canonical
 from gateway.domain.orders import Order, Release
@@ -134,18 +135,24 @@ class RemoteEdge:
 
 
 class RemoteEdges:
-    """Reaches every registered edge. tls: our certificate and whose we believe; without it those that the machine believes.
-    stand_in: stands in for the network (tests).
+    """Reaches every registered edge. tls: our certificate and whose we believe, renewed or not; without it those that the machine
+    believes. stand_in: stands in for the network (tests).
     """
 
     def __init__(
-        self, key: SigningKey, *, timeout: float, tls: ssl.SSLContext | None = None, stand_in: Lane | None = None
+        self,
+        key: SigningKey,
+        *,
+        timeout: float,
+        tls: ssl.SSLContext | Certificates | None = None,
+        stand_in: Lane | None = None,
     ) -> None:
         self._key = key
         self._timeout = timeout
         self._stand_in = stand_in
         self._tls = tls or httpx2.create_ssl_context(trust_env=False)
-        self._tls.set_alpn_protocols(["http/1.1"])
+        if isinstance(self._tls, ssl.SSLContext):
+            self._tls.set_alpn_protocols(["http/1.1"])
         self._lanes: dict[str, Lanes] = {}
 
     def at(self, edge: Reachable) -> RemoteEdge:

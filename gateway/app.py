@@ -13,7 +13,6 @@ import hmac
 import json
 import os
 import shutil
-import ssl
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -22,7 +21,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from adapters.certificates import CertificateFiles, Certificates
+from adapters.certificates import CertificateFiles, Certificates, shared
 from adapters.remote import RemoteEdges
 from gateway.api.description import describe
 from gateway.api.patience import Patience
@@ -171,7 +170,7 @@ async def opened(settings: Settings, root: RootKey | None = None) -> AsyncIterat
             policy = read_policy(settings.witness_policy, audit)
             cosigning = Cosigning(audit, policy, web, settings.data / "witness-evidence", clock)
         order_key = signing_key(settings, root, "order")
-        edges = RemoteEdges(order_key, timeout=settings.order_timeout, tls=_towards_edges(settings))
+        edges = RemoteEdges(order_key, timeout=settings.order_timeout, tls=_certificates(settings))
         stack.push_async_callback(edges.close)
         authenticator = Authenticator(
             issuer=settings.issuer, registry=registry, clock=clock, token_key=signing_key(settings, root, "token")
@@ -261,12 +260,21 @@ def _seals_to(text: str) -> Escrow:
 # --- the doors ------------------------------------------------------------------------------------------------------------
 
 
-def _towards_edges(settings: Settings) -> ssl.SSLContext | None:
-    """Mutual TLS with the edges under the machine door's own certificate and authority; None where it has none (demo)."""
+def _certificates(settings: Settings) -> Certificates | None:
+    """The machine door's certificate and authority, which also speak to the edges; None where there are none (demo)."""
     if settings.demo or not (settings.tls_certificate and settings.tls_key and settings.tls_client_ca):
         return None
-    files = CertificateFiles(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
-    return Certificates(files).connecting
+    return shared(CertificateFiles(settings.tls_certificate, settings.tls_key, settings.tls_client_ca))
+
+
+@contextlib.asynccontextmanager
+async def _renewing(certificates: Certificates | None) -> AsyncIterator[None]:
+    """New certificates are taken meanwhile, without a restart."""
+    if certificates is None:
+        yield
+        return
+    async with certificates.renewing(lambda code: log.info("certificates", code=code)):
+        yield
 
 
 def build(settings: Settings) -> FastAPI:
@@ -278,7 +286,11 @@ def build(settings: Settings) -> FastAPI:
         if not settings.demo and settings.protective_escrow is None:
             # Better no start than a protective report whose history one department alone could open.
             raise GatewayFault("escrow_missing")
-        async with opened(settings) as rooms, with_embedded(settings, rooms) as house:
+        async with (
+            opened(settings) as rooms,
+            with_embedded(settings, rooms) as house,
+            _renewing(_certificates(settings)),
+        ):
             if house.cosigning is not None:
                 # Nothing is signed before the witnesses have said what they saw; those that do not answer stop nobody.
                 await house.cosigning.hold_head()

@@ -7,6 +7,7 @@ apart without a log (2 input, 3 refused, 4 provider, 5 gateway, 6 verification f
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,7 +100,11 @@ def serve(data: Data = None) -> None:
     elif settings.tls_certificate and settings.tls_key and settings.tls_client_ca:
         import ssl
 
+        from adapters.certificates import CertificateFiles, listening
+
+        files = CertificateFiles(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
         tls = {
+            "ssl_context_factory": partial(listening, files),  # renewed while it runs
             "ssl_certfile": str(settings.tls_certificate),
             "ssl_keyfile": str(settings.tls_key),
             "ssl_ca_certs": str(settings.tls_client_ca),
