@@ -6,10 +6,12 @@ and by nobody else; a row that is changed keeps its id.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.console.languages import Tongue
+from gateway.console.refusals import Refused
 from gateway.console.rule_sentences import field_name, subject, target
 from gateway.domain.vocabulary import Action, ConsentState, Department, Door
 from policies.ancestry import ancestries
@@ -18,6 +20,7 @@ from policies.rows import ANY, BEGINNING, COLUMNS, DENIED, END, Rule
 
 CHOSEN = ("eft", "sub", "dom", "obj", "fld", "act", "pur", "con", "obl", "code", "owner")
 TYPED = ("id", "reg", "nbf", "exp", "legal", "reason")
+MOST_ROWS, LONGEST = 40, 300
 DENIALS = ("-", "consent_withdrawn", "consent_none", DENIED)
 
 
@@ -87,6 +90,52 @@ def as_form(rule: Rule) -> dict[str, str]:
 def meant(form: Mapping[str, str]) -> Rule:
     """The row that a filled form means; the policy room checks it."""
     return Rule(**{name: form.get(name, "").strip() for name in COLUMNS})
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Rows that a draft changes beside the one that stands in the form: put (new or changed) by id, and removed ids."""
+
+    put: Mapping[str, Rule]
+    removed: frozenset[str]
+
+    @classmethod
+    def read(cls, text: str) -> Gathered:
+        """What the form carried along. Raises `Refused("form_invalid")` for anything but rows of text."""
+        try:
+            wanted = json.loads(text or '{"put": [], "removed": []}')
+            put, gone = wanted.pop("put"), wanted.pop("removed")
+            if wanted or not isinstance(put, list) or not isinstance(gone, list):
+                raise Refused("form_invalid")
+            rows, removed = [Rule(**row) for row in put], frozenset(gone)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise Refused("form_invalid") from None
+        words = [*removed, *(getattr(row, name) for row in rows for name in COLUMNS)]
+        if len(rows) + len(removed) > MOST_ROWS or not all(
+            isinstance(one, str) and len(one) <= LONGEST for one in words
+        ):
+            raise Refused("form_invalid")
+        return cls({row.id: row for row in rows}, removed)
+
+    def text(self) -> str:
+        """As the form carries it."""
+        return json.dumps(
+            {"put": [as_form(row) for row in self.put.values()], "removed": sorted(self.removed)}, ensure_ascii=False
+        )
+
+    def without(self, rule: str) -> Gathered:
+        """The same without one row."""
+        return Gathered({name: row for name, row in self.put.items() if name != rule}, self.removed - {rule})
+
+    def with_put(self, row: Rule) -> Gathered:
+        """The same and this row, new or changed."""
+        kept = self.without(row.id)
+        return Gathered({**kept.put, row.id: row}, kept.removed)
+
+    def with_removed(self, rule: str) -> Gathered:
+        """The same, and this row is gone."""
+        kept = self.without(rule)
+        return Gathered(kept.put, kept.removed | {rule})
 
 
 def _purpose(tongue: Tongue, text: str) -> str:

@@ -23,6 +23,7 @@ from gateway.flows.house import House
 from gateway.flows.policy_changes import By
 from gateway.flows.requests import ReidentificationRequest
 from gateway.identity.approvals import verify_approval
+from gateway.identity.in_person import signer_as_caller
 from gateway.identity.reidentification import LONGEST_REQUEST, VerifiedRequest, verify_request
 from gateway.store.database import Writing
 from gateway.store.reidentification_requests import (
@@ -36,8 +37,6 @@ from gateway.store.reidentification_requests import (
     put_request,
 )
 
-CONSOLE = "console"
-"""What stands in place of a client's id in the entries of these steps."""
 NEEDED = 2
 
 
@@ -180,7 +179,8 @@ def require_in_person(asked: VerifiedRequest, by: By) -> None:
 
 def account_of(asked: VerifiedRequest) -> Account:
     """The story of a request that its officer's own signature opened."""
-    return Account(EntryKind.REIDENTIFICATION, asked.caller(CONSOLE, new_id("rq")), "")
+    caller = signer_as_caller(asked.officer, asked.statement, function="", request_id=new_id("rq"))
+    return Account(EntryKind.REIDENTIFICATION, caller, "")
 
 
 def _standing(row: RequestRow, signed: Sequence[SignedBy], now: int) -> Waiting:

@@ -9,18 +9,23 @@ from datetime import UTC
 from gateway.consent import embargo
 from gateway.consent import reviews as reviews_room
 from gateway.domain.canonical import canonical
+from gateway.domain.ids import new_id
 from gateway.domain.parties import Caller, Party
-from gateway.domain.vocabulary import EntryKind
-from gateway.errors import Denied
+from gateway.domain.vocabulary import EntryKind, Outcome
+from gateway.errors import BadRequest, Denied
+from gateway.flows.account import Account, recorded
 from gateway.flows.calendar_days import DAYS
 from gateway.flows.change import Made, change
 from gateway.flows.house import House
 from gateway.flows.inbox import spend_proof
+from gateway.flows.policy_changes import By
 from gateway.flows.query import Answer
 from gateway.flows.requests import SignedRequest
+from gateway.identity.approvals import APPROVER, verify_approval
+from gateway.identity.in_person import signer_as_caller
 from gateway.store.basis import micros, moment
 from gateway.store.basis_desk import embargoes_ended, unalarmed_reviews
-from gateway.store.basis_lists import load_review
+from gateway.store.basis_lists import ReviewFound, load_review
 from gateway.store.database import Reading
 
 
@@ -62,6 +67,41 @@ async def close(house: House, signed: SignedRequest, read: Callable[[bytes], tup
         return Made(closed, {"review": name, "state": "closed", "finding": finding})
 
     return await change(house, signed, read, make, kind=EntryKind.REVIEW_CLOSED)
+
+
+def conclusion(review: ReviewFound, finding: str) -> dict[str, str]:
+    """What a reviewer signs to close a task at the console."""
+    return {"kind": "review", "review": review.review_id, "about": review.kind, "finding": finding}
+
+
+async def task_named(house: House, review_id: str) -> ReviewFound:
+    """One task, open or not. `BadRequest("not_found")`."""
+    async with house.database.read() as reading:
+        review = await load_review(reading, review_id)
+    if review is None:
+        raise BadRequest("not_found")
+    return review
+
+
+async def conclude(house: House, review_id: str, finding: reviews_room.Finding, statement: str, *, by: By) -> None:
+    """Close a task by the reviewer's own signature over `conclusion`. Who carries it in decides nothing.
+
+    Raises as `close_review` and `verify_approval`.
+    """
+    review, now = await task_named(house, review_id), house.clock.now()
+    async with house.database.read() as reading:
+        await house.registry.refresh(reading)
+    signed = verify_approval(
+        statement, snapshot=house.registry.current, now=int(now.timestamp()), expected=conclusion(review, finding)
+    )
+    caller = signer_as_caller(signed.approver, statement, function=APPROVER, request_id=new_id("rq"))
+    account = Account(EntryKind.REVIEW_CLOSED, caller, "")
+    async with recorded(house.log, account):
+        closed = reviews_room.close_review(caller, review, finding, now=now)
+        account.adopt(closed.draft)
+    account.references.update({"statement": statement, "carried_by": by.person})
+    async with recorded(house.log, account):
+        await house.log.append(account.draft(Outcome.DONE), effect=closed.effect)
 
 
 async def alarm_overdue(house: House) -> int:

@@ -6,11 +6,10 @@ at most; what it asks for is compared in its canonical form, so nobody approves 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.domain.parties import Caller, Client, Officer, Person
+from gateway.domain.parties import Person
 from gateway.errors import Denied
 from gateway.identity.approvals import REIDENTIFICATION_TYPE, subject_signed
 from gateway.identity.statements import Unsound, expired, require
@@ -30,18 +29,6 @@ class VerifiedRequest:
     subject: Mapping[str, str] = field(repr=False)
     digest: str
     statement: str = field(repr=False)
-
-    def caller(self, via: str, request_id: str) -> Caller:
-        """The officer as a caller, where no client stands between: the signature is the proof. via: what stands for a client's id."""
-        person = self.officer
-        return Caller(
-            client=Client(via, person.party, "000000", thumbprint="", public_key=b""),
-            officer=Officer(person.person_id, person.party, "", person.thumbprint),
-            region="",
-            body_digest=hashlib.sha256(self.statement.encode()).digest(),
-            evidence=(),
-            request_id=request_id,
-        )
 
 
 def verify_request(text: str, *, snapshot: Snapshot, now: int) -> VerifiedRequest:

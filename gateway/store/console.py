@@ -373,6 +373,7 @@ async def first_witnessed(reading: Reading, size: int) -> bytes | None:
 class OpenReview:
     """A task that waits. party: `<organisation>/<department>`; opened, due: microseconds since 1970 UTC."""
 
+    review_id: str
     kind: str
     exchange: str
     party: str
@@ -383,11 +384,12 @@ class OpenReview:
 async def open_reviews(reading: Reading, department: str | None = None) -> list[OpenReview]:
     """Tasks that wait, most urgent first. department: those of its parties only."""
     column = basis.reviews.c
-    query = select(column.kind, column.exchange, column.party, column.opened, column.due).where(column.state == "open")
+    shown = [column[name] for name in OpenReview.__slots__]
+    query = select(*shown).where(column.state == "open")
     if department is not None:
         query = query.where(column.party.like(f"%/{department}"))
     rows = await reading.connection.execute(query.order_by(column.due, column.review_id).limit(MOST))
-    return [OpenReview(row[0], row[1], row[2], int(row[3]), int(row[4])) for row in rows]
+    return [OpenReview(*row) for row in rows]
 
 
 def _accounts() -> Any:

@@ -25,6 +25,7 @@ def address(door) -> str:
         .replace("{account}", "nobody")
         .replace("{key}", "00")
         .replace("{request}", "rr-none")
+        .replace("{review}", "rv-none")
     )
     assert "{" not in path
     return f"/console{path}"

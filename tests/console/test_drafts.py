@@ -4,6 +4,7 @@ import html as entities
 import json
 import re
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from gateway.console.rule_forms import as_form, blank, meant, vocabularies
 from gateway.domain.clock import SHANGHAI
 from policies.rows import COLUMNS
 from tests.console.site import HOSTILE, kinds_since, make_site, sign_in, size_of, text_of
+from tests.console.test_work import until_done
 
 SHORTER = {"exp": "2031-01-01T00:00:00Z"}
 RULE = "X02.ca.q02"
@@ -130,12 +132,87 @@ def test_a_draft_is_signed_by_others_activated_compared_and_taken_back(desk):
     old = browsers[Role.AUDITOR].get("/console/rules?version=1&department=education").text
     assert "2031-01-01" not in old
     assert "2031-01-01" in browsers[Role.AUDITOR].get("/console/rules?version=2&department=education").text
+    for page in ("/console/catalogue", "/console/catalogue/X02"):
+        assert 'name="version"' in browsers[Role.AUDITOR].get(f"{page}?version=1").text
+    assert "2031-01-01" not in browsers[Role.AUDITOR].get("/console/catalogue/X02?version=1").text
+    assert "2031-01-01" in browsers[Role.AUDITOR].get("/console/catalogue/X02?version=2").text
+    assert browsers[Role.AUDITOR].get("/console/catalogue?version=9").status_code == 404
     back = owner.get("/console/versions").text
     signed = site.signed("E0501", subject_in(back))
     assert owner.post("/console/versions/back", data={"number": "1", "statement": signed}).status_code == 303
     assert house.book.version == first
     told = [code for kind, _, code in kinds_since(owner, before) if kind == "policy.changed"]
     assert told == ["drafted", "approved", "approved", "activated", "rolled_back"]
+
+
+def gathered_in(page):
+    return entities.unescape(re.search(r'name="gathered" value="([^"]*)"', page)[1])
+
+
+def test_one_draft_changes_several_rules_and_a_revision_begins_with_all_of_them(desk):
+    _, browsers = desk
+    owner = browsers[Role.POLICY_OWNER]
+    others = [one.id for one in owner.app.state.house.book.snapshot.rules if one.id.startswith("X02.ca.")]
+    other, third = [one for one in others if one != RULE][:2]
+    before = size_of(owner)
+    page = owner.post("/console/drafts/gather", data=form_of(owner, next=other))
+    assert page.status_code == 200, text_of(page.text)
+    assert size_of(owner) == before, "nothing is kept yet"
+    assert RULE in page.text
+    both = row_of(owner, other) | {"what": "put", "why": "一次调整三条", "gathered": gathered_in(page.text)} | SHORTER
+    page = owner.post("/console/drafts/gather", data=both | {"next": third})
+    told = owner.post(
+        "/console/drafts/preview", data={"what": "leave", "gathered": gathered_in(page.text), "id": third}
+    )
+    assert re.search(r"新拒绝 [1-9]\d* 类", text_of(told.text))
+    made = owner.post(
+        "/console/drafts",
+        data={"what": "remove", "id": third, "why": "一次调整三条", "gathered": gathered_in(page.text)},
+    )
+    assert made.status_code == 303, text_of(made.text)
+    where = made.headers["location"]
+    shown = owner.get(where).text
+    assert all(name in shown for name in (RULE, other, third))
+    assert Tongue("zh").text("The rule is removed.") in shown
+    again = owner.get(f"/console/drafts/new?change={where.rpartition('/')[2]}&rule={other}")
+    kept = json.loads(gathered_in(again.text))
+    assert [row["id"] for row in kept["put"]] == [RULE]
+    assert kept["removed"] == [third]
+    assert owner.post(f"{where}/give-up").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "gathered",
+    [
+        "[]",
+        "{",
+        '{"put": [{"id": "X02.ca.q02"}], "removed": []}',
+        '{"put": [], "removed": [7]}',
+        json.dumps({"put": [], "removed": ["x" * 301]}),
+        json.dumps({"put": [], "removed": [f"r{n}" for n in range(41)]}),
+        '{"put": [], "removed": [[]]}',
+        '{"put": "", "removed": {}, "more": 1}',
+    ],
+)
+def test_what_a_form_carries_along_is_rows_or_nothing(gathered, desk):
+    _, browsers = desk
+    owner = browsers[Role.POLICY_OWNER]
+    answer = owner.post("/console/drafts/preview", data=form_of(owner, what="leave", gathered=gathered))
+    assert (answer.status_code, "form_invalid" in answer.text) == (400, True), text_of(answer.text)
+
+
+def test_the_cases_are_measured_by_changing_each_rule_of_the_version_that_decides(desk, monkeypatch):
+    from gateway.console.pages import versions
+
+    _, browsers = desk
+    owner = browsers[Role.POLICY_OWNER]
+    monkeypatch.setattr(versions, "score", partial(versions.score, every=60))
+    assert "尚未测量" in owner.get("/console/versions").text
+    assert owner.post("/console/versions/mutants").status_code == 303
+    html = until_done(owner, "/console/versions", word=" %</b>")
+    caught, total = map(int, re.search(r"<b>(\d+) / (\d+) ·", html).groups())
+    assert total > 20
+    assert 0.9 * total <= caught <= total
 
 
 def test_nobody_signs_for_another_revision_or_with_an_unknown_key(desk):

@@ -25,15 +25,22 @@ PAGE = 40
 
 @door("GET", "/catalogue", roles=READERS, does="Catalogue", menu="policy")
 async def catalogue(visit: Visit) -> Response:
-    """Every exchange."""
+    """Every exchange, of the version that decides or of an earlier one."""
+    snapshot, number, versions = await as_of(visit, visit.query("version"))
     stopped = {target for kind, target in visit.house.registry.current.stopped if kind == "exchange"}
-    return visit.page("catalogue.html", exchanges=list(visit.house.catalogue.exchanges.values()), stopped=stopped)
+    return visit.page(
+        "catalogue.html",
+        exchanges=list(snapshot.catalogue.exchanges.values()),
+        stopped=stopped,
+        as_of=number,
+        versions=versions,
+    )
 
 
 @door("GET", "/catalogue/{exchange}", roles=READERS, does="One exchange")
 async def exchange(visit: Visit) -> Response:
     """An exchange with its fields, its law and its rules."""
-    snapshot = visit.house.book.snapshot
+    snapshot, number, versions = await as_of(visit, visit.query("version"))
     found = snapshot.catalogue.exchanges.get(visit.path("exchange"))
     if found is None:
         raise Refused("page_unknown")
@@ -44,6 +51,8 @@ async def exchange(visit: Visit) -> Response:
         exchange=found,
         rules=_told(visit, rows),
         above=_told(visit, above),
+        as_of=number,
+        versions=versions,
         stopped=("exchange", found.id) in visit.house.registry.current.stopped,
     )
 
@@ -51,7 +60,7 @@ async def exchange(visit: Visit) -> Response:
 @door("GET", "/rules", roles=READERS, does="Rules", menu="policy")
 async def rules(visit: Visit) -> Response:
     """Every rule, filtered, by pages."""
-    snapshot, number, versions = await as_of(visit)
+    snapshot, number, versions = await as_of(visit, visit.query("version"))
     department, effect, after = (
         visit.query("department"),
         visit.query("effect"),
@@ -83,14 +92,14 @@ async def rules(visit: Visit) -> Response:
     )
 
 
-async def as_of(visit: Visit) -> tuple[Snapshot, int, list[Line]]:
-    """(the version to show, its number, every activation): the one that decides unless `version` names an earlier one."""
+async def as_of(visit: Visit, version: str) -> tuple[Snapshot, int, list[Line]]:
+    """(the version to show, its number, every activation): the one that decides unless `version` names another's number."""
     house = visit.house
     if house.policy_versions is None:
         return house.book.snapshot, 0, []
     lines = await policy_changes.history(house)
     deciding = next((line for line in lines if line.deciding), lines[-1])
-    number = visit.number(visit.query("version")) or deciding.activation.number
+    number = visit.number(version) or deciding.activation.number
     if number == deciding.activation.number:
         return house.book.snapshot, number, lines
     chosen = next((line for line in lines if line.activation.number == number), None)

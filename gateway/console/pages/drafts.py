@@ -20,6 +20,7 @@ from gateway.console.doors import door
 from gateway.console.pages.catalogue import READERS
 from gateway.console.refusals import Refused
 from gateway.console.roles import Role
+from gateway.console.rule_forms import LONGEST, Gathered
 from gateway.console.visits import LONGEST_STATEMENT, Visit
 from gateway.domain.canonical import canonical
 from gateway.domain.clock import SHANGHAI
@@ -57,20 +58,45 @@ async def drafts(visit: Visit) -> Response:
 
 @door("GET", "/drafts/new", roles=OWNERS, does="Form of a draft")
 async def draft_form(visit: Visit) -> Response:
-    """The form: a rule to change (`rule`), or a new one of an exchange (`exchange`); with `change`, a draft is revised."""
+    """The form: a rule to change (`rule`), or a new one of an exchange (`exchange`); with `change`, a draft is revised and its rows
+    are gathered already.
+    """
     change = visit.query("change")
+    gathered = Gathered({}, frozenset())
+    if change:
+        for row in await _rows(visit, await policy_changes.standing(visit.house, change)):
+            if row.after is not None:
+                gathered = gathered.with_put(row.after)
+            elif row.before is not None:
+                gathered = gathered.with_removed(row.before.id)
+    return await _form(visit, change, visit.query("rule"), visit.query("exchange"), gathered)
+
+
+@door("POST", "/drafts/gather", roles=OWNERS, does="One more rule for the same draft")
+async def draft_gather(visit: Visit) -> Response:
+    """The filled row is carried along, and the form shows the next one; nothing is kept yet."""
+    change = visit.form.get("change", "")[:40]
+    _edit(visit)
+    wanted, exchange = visit.form.get("next", "")[:64], visit.form.get("next_exchange", "")[:8]
+    return await _form(visit, change, wanted, exchange, _gathered(visit))
+
+
+async def _form(visit: Visit, change: str, wanted: str, exchange: str, gathered: Gathered) -> Response:
     source = await policy_changes.source_now(visit.house, change)
-    wanted, exchange = visit.query("rule"), visit.query("exchange")
-    known = {rule.id: rule for rule in source.rules}
+    known = {rule.id: rule for rule in source.rules} | dict(gathered.put)
     if (wanted and wanted not in known) or (exchange and exchange not in visit.house.catalogue.exchanges):
         raise Refused("page_unknown")
     row = rule_forms.as_form(known[wanted]) if wanted else rule_forms.blank(exchange or "X02", str(visit.department))
+    gathered = gathered.without(wanted)
+    tell = partial(rule_sentences.sentence, visit.tongue, catalogue=visit.house.catalogue)
     return visit.page(
         "draft_form.html",
+        gathered=gathered,
+        told=[(name, tell(rule)) for name, rule in gathered.put.items()],
         columns=rule_forms.columns(visit.tongue, visit.house.catalogue, source.rules, row),
         known=wanted,
         change=change,
-        rules={rule.id: rule.id for rule in source.rules},
+        rules={name: name for name in known},
         exchanges={one.id: f"{one.id} {visit.tongue.name(one)}" for one in visit.house.catalogue.exchanges.values()},
         exchange=row["obj"],
     )
@@ -84,7 +110,7 @@ async def draft_preview(visit: Visit) -> Response:
         reviewed = await policy_changes.preview(visit.house, edit)
     except BadRequest as error:
         return visit.page("_preview.html", refusal=_refusal(visit, error), review=None, told="", changes=[])
-    told = rule_sentences.sentence(visit.tongue, edit.put[0], visit.house.catalogue) if edit.put else ""
+    told = " ".join(rule_sentences.sentence(visit.tongue, row, visit.house.catalogue) for row in edit.put)
     return visit.page(
         "_preview.html",
         refusal="",
@@ -183,15 +209,26 @@ CHECKS: dict[str, Callable[[Visit, Standing], None]] = {
 
 
 def _edit(visit: Visit) -> Edit:
-    if visit.chosen("what", ("put", "remove")) == "remove":
-        return Edit(
-            remove=frozenset({visit.form.get("id", "")[:64]}),
-            put_cases=_cases(visit),
-            remove_cases=_names(visit),
-        )
-    if any(len(visit.form.get(name, "")) > 300 for name in COLUMNS):
+    gathered = _gathered(visit)
+    return Edit(
+        put=tuple(gathered.put.values()),
+        remove=gathered.removed,
+        put_cases=_cases(visit),
+        remove_cases=_names(visit),
+    )
+
+
+def _gathered(visit: Visit) -> Gathered:
+    """The row in the form, and those that it carries along."""
+    before = Gathered.read(visit.form.get("gathered", ""))
+    match visit.chosen("what", ("put", "remove", "leave")):
+        case "remove":
+            return before.with_removed(visit.form.get("id", "")[:64])
+        case "leave":
+            return before
+    if any(len(visit.form.get(name, "")) > LONGEST for name in COLUMNS):
         raise Refused("form_invalid")
-    return Edit(put=(rule_forms.meant(visit.form),), put_cases=_cases(visit), remove_cases=_names(visit))
+    return before.with_put(rule_forms.meant(visit.form))
 
 
 def _cases(visit: Visit) -> str:

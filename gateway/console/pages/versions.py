@@ -6,6 +6,8 @@ store and compiled anew.
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.responses import Response
 
 from gateway.audit.reading import Question
@@ -15,13 +17,19 @@ from gateway.console.pages.drafts import OWNERS, by, told_changes
 from gateway.console.refusals import Refused
 from gateway.console.searching import find
 from gateway.console.visits import LONGEST_STATEMENT, Visit
+from gateway.console.works import DONE, RUNNING, Progress
 from gateway.domain.canonical import canonical
 from gateway.domain.vocabulary import EntryKind
 from gateway.errors import Denied
 from gateway.flows import policy_changes
 from gateway.flows.policy_changes import Line
 from gateway.identity.approvals import subject_digest
+from gateway.store.console import WorkRow, works
+from policies.book import build
 from policies.diff import difference
+from policies.mutants import score
+
+MUTANTS = "mutants"
 
 
 @door("GET", "/versions", roles=READERS, does="Versions", menu="policy")
@@ -43,8 +51,28 @@ async def versions(visit: Visit) -> Response:
         denies=sum(not rule.allows for rule in snapshot.rules),
         may_open=visit.may("entry"),
         back=back,
+        score=await _measured(visit, lines),
+        may_measure=visit.why_not("version_mutants"),
         why=visit.why_not("version_back", lambda: _require(back)),
     )
+
+
+@door("POST", "/versions/mutants", roles=OWNERS, does="Measure the mutation score")
+async def version_mutants(visit: Visit) -> Response:
+    """Change each rule of the version that decides, one at a time and one way at a time: how many of these do the cases notice?"""
+    deciding = next(line for line in await policy_changes.history(visit.house) if line.deciding).activation
+    async with visit.house.database.read() as reading:
+        edition = await visit.house.versions.edition(reading, deciding.change_id, deciding.revision)
+    snapshot = edition.snapshot
+
+    async def job(_work: str, progress: Progress) -> int:
+        found = await asyncio.to_thread(score, snapshot.rules, snapshot.catalogue, edition.cases, build)
+        await progress(found.caught, found.total)
+        return deciding.number
+
+    await visit.look("mutants", version=deciding.number)
+    await visit.console.works.begin(visit, MUTANTS, job)
+    return visit.go("versions")
 
 
 @door("GET", "/versions/compare", roles=READERS, does="Two versions compared")
@@ -71,6 +99,15 @@ async def version_back(visit: Visit) -> Response:
     step = await policy_changes.roll_back(visit.house, statement, by=by(visit), number=number)
     await policy_changes.carry_out(visit.house, step)
     return visit.go("versions")
+
+
+async def _measured(visit: Visit, lines: list[Line]) -> WorkRow | None:
+    """The newest score of the version that decides, or one that is being measured; None where it was not measured."""
+    number = next((line.activation.number for line in lines if line.deciding), 0)
+    async with visit.house.database.read() as reading:
+        rows = await works(reading, MUTANTS)
+    states = [(row, visit.console.works.state(row)) for row in rows]
+    return next((row for row, state in states if state == RUNNING or (state == DONE and row.place == number)), None)
 
 
 async def _back(visit: Visit) -> dict[str, object] | None:

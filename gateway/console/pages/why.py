@@ -1,4 +1,4 @@
-"""为何放行、为何不放行: a hypothetical request put to the active version, with the smallest lawful change where it is refused.
+"""为何放行、为何不放行: a hypothetical request put to the version that decides, or to an earlier one, with the smallest lawful change where it is refused.
 
 Rules kept here: the request is made up - function, region and basis are what the visitor chooses - so an answer cannot tell whether
 a child, a record or a consent exists; the question is therefore no entry.
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gateway.console import rule_sentences
 from gateway.console.doors import door
-from gateway.console.pages.catalogue import READERS
+from gateway.console.pages.catalogue import READERS, as_of
 from gateway.console.refusals import Refused
 from gateway.console.visits import Visit
 from gateway.domain.clock import policy_time
@@ -23,13 +23,13 @@ from policies.snapshot import Request
 @door("GET", "/why", roles=READERS, does="Why, and why not", menu="policy")
 async def why(visit: Visit) -> Response:
     """The form."""
-    return _page(visit, {"region": "330106", "con": str(ConsentState.STATUTORY)}, None)
+    return await _page(visit, {"region": "330106", "con": str(ConsentState.STATUTORY)}, None)
 
 
 @door("POST", "/why", roles=READERS, does="Ask why, or why not")
 async def why_asked(visit: Visit) -> Response:
     """The answer, field by field."""
-    snapshot = visit.house.book.snapshot
+    snapshot, _, _ = await as_of(visit, visit.form.get("version", ""))
     department = Department(visit.chosen("department", Department))
     function = visit.chosen("function", [*snapshot.catalogue.functions, "inbox"])
     exchange = snapshot.catalogue.exchanges[visit.chosen("exchange", snapshot.catalogue.exchanges)]
@@ -53,17 +53,20 @@ async def why_asked(visit: Visit) -> Response:
     if action is Action.SUBMIT and exchange.consumers:
         consumer = Department(visit.chosen("consumer", Department, empty=True) or exchange.consumers[0])
     answered = explain(snapshot, request, consumer=consumer)
-    return _page(visit, dict(visit.form), (exchange, request, answered))
+    return await _page(visit, dict(visit.form), (exchange, request, answered))
 
 
-def _page(visit: Visit, chosen: dict[str, str], answered: object) -> Response:
-    catalogue, tongue = visit.house.catalogue, visit.tongue
-    rows = {rule.id: rule for rule in visit.house.book.snapshot.rules}
+async def _page(visit: Visit, chosen: dict[str, str], answered: object) -> Response:
+    snapshot, number, versions = await as_of(visit, chosen.get("version", ""))
+    catalogue, tongue = snapshot.catalogue, visit.tongue
+    rows = {rule.id: rule for rule in snapshot.rules}
     functions = {name: tongue.name(one) for name, one in catalogue.functions.items()}
     return visit.page(
         "why.html",
         chosen=chosen,
         answered=answered,
+        as_of=number,
+        versions=versions,
         departments=tongue.words("department"),
         functions=functions | {"inbox": tongue.word("group", "inbox")},
         exchanges={one.id: f"{one.id} {tongue.name(one)}" for one in catalogue.exchanges.values()},
