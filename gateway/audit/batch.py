@@ -33,7 +33,7 @@ from gateway.proofs.checkpoints import Checkpoint, sign_checkpoint
 from gateway.proofs.merkle import CompactRange, leaf_hash
 from gateway.proofs.notes import Signer
 from gateway.store.audit import BatchRows, EntryRow, HeadRow, KeyRow
-from keys.buckets import aead_seal
+from keys.aead import AeadKey, aead_seal
 
 PLAIN_DETAIL = b"\x01"
 ESCROWED_DETAIL = b"\x02"
@@ -203,7 +203,8 @@ class BatchBuilder:
             lengths = len(first).to_bytes(2, "big") + len(last).to_bytes(2, "big")
             return b"", ESCROWED_DETAIL + lengths + first + last + aead_seal(key, salted, binding)
         keys = [history.detail_key for history in sealing]
-        sealed = aead_seal(joint_key(keys), salted, binding)
+        cipher = sealing[0].detail if len(sealing) == 1 else AeadKey(joint_key(keys))
+        sealed = cipher.seal(salted, binding)
         return b"".join(hint(key, sealed[:12]) for key in keys), PLAIN_DETAIL + sealed
 
     def _history(self, holder: bytes) -> History:

@@ -19,7 +19,8 @@ from hashlib import sha256
 
 from gateway.audit.entry import TAG_BYTES
 from gateway.store.audit import KeyRow
-from keys.buckets import BucketFile, aead_open, aead_seal
+from keys.aead import AeadKey
+from keys.buckets import BucketFile
 
 KEY_BYTES = 32
 HINT_BYTES = 4
@@ -28,6 +29,7 @@ _BLOCK = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 _CACHE = 50_000
+_CIPHERS = 2_000
 
 Escrow = Callable[[bytes], bytes]
 """Seals one half of S_0 to a department's public key, so that only this department opens it."""
@@ -40,7 +42,8 @@ class History:
     row: KeyRow = field(repr=False)
     tag_key: bytes = field(repr=False)
     detail_key: bytes = field(repr=False)
-    state_key: bytes = field(repr=False)
+    detail: AeadKey = field(repr=False)
+    state: AeadKey = field(repr=False)
     count: int
     second: bytes = field(repr=False)
 
@@ -63,7 +66,7 @@ class History:
     def sealed_row(self) -> KeyRow:
         """The row as it goes back into the store."""
         plain = self.count.to_bytes(8, "big") + self.second
-        return self.row._replace(state=aead_seal(self.state_key, plain, _binding(self.row)))
+        return self.row._replace(state=self.state.seal(plain, _binding(self.row)))
 
 
 def child_holder(point: bytes) -> bytes:
@@ -154,7 +157,8 @@ def joint_key(keys: Sequence[bytes]) -> bytes:
 
 
 class Keeper:
-    """Opens and makes histories. Caches opened keys by their wrapped form, so an erased row is never found again.
+    """Opens and makes histories. Caches opened keys by their wrapped form, so an erased row is never found again; of the newest
+    few thousand their ciphers too.
 
     escrow: seals the two halves of each S_0 to two departments; None where no department has been named yet.
     """
@@ -163,13 +167,14 @@ class Keeper:
         self._buckets = buckets
         self._escrow = escrow
         self._opened: OrderedDict[bytes, bytes] = OrderedDict()
+        self._ciphers: OrderedDict[bytes, tuple[AeadKey, AeadKey]] = OrderedDict()
 
     def open(self, row: KeyRow) -> History:
         """Raises `GatewayFault` (`key_destroyed`, `unseal_failed`) if the keys are destroyed or were changed."""
         keys = self._keys(row)
-        tag_key, detail_key, state_key = keys[:32], keys[32:64], keys[64:]
-        plain = aead_open(state_key, row.state, _binding(row))
-        return History(row, tag_key, detail_key, state_key, int.from_bytes(plain[:8], "big"), plain[8:])
+        detail, state = self._set_up(row.wrapped, keys)
+        plain = state.open(row.state, _binding(row))
+        return History(row, keys[:32], keys[32:64], detail, state, int.from_bytes(plain[:8], "big"), plain[8:])
 
     def create(self, holder: bytes, *, generation: int, year: int) -> History:
         """A history's first or next generation, under fresh random keys."""
@@ -178,7 +183,7 @@ class Keeper:
         self._remember(wrapped, keys)
         second = os.urandom(KEY_BYTES)
         row = KeyRow(holder, generation, year, bucket, wrapped, b"", self._shares(second), True, False)
-        return History(row, keys[:32], keys[32:64], keys[64:], 0, second)
+        return History(row, keys[:32], keys[32:64], *self._set_up(wrapped, keys), 0, second)
 
     def detail_key(self, row: KeyRow) -> bytes:
         """D alone, for finding whose key opens a detail. Raises like `open`."""
@@ -194,6 +199,7 @@ class Keeper:
     def forget(self, wrapped: bytes) -> None:
         """Drop a cached key (erasure)."""
         self._opened.pop(wrapped, None)
+        self._ciphers.pop(wrapped, None)
 
     def _shares(self, second: bytes) -> bytes:
         if self._escrow is None:
@@ -202,6 +208,15 @@ class Keeper:
         other = bytes(left ^ right for left, right in zip(one, second, strict=True))
         first, last = self._escrow[0](one), self._escrow[1](other)
         return len(first).to_bytes(2, "big") + first + last
+
+    def _set_up(self, wrapped: bytes, keys: bytes) -> tuple[AeadKey, AeadKey]:
+        """(D's cipher, W's cipher)."""
+        ciphers = self._ciphers.get(wrapped)
+        if ciphers is None:
+            ciphers = self._ciphers[wrapped] = AeadKey(keys[32:64]), AeadKey(keys[64:])
+            if len(self._ciphers) > _CIPHERS:
+                self._ciphers.popitem(last=False)
+        return ciphers
 
     def _remember(self, wrapped: bytes, keys: bytes) -> None:
         self._opened[wrapped] = keys

@@ -79,14 +79,15 @@ def word(draft: EntryDraft, public: Mapping[str, int] | None = None) -> Wording:
     opening = _digest("answer", draft.answer_digest) + ('"assisted":true,' if draft.assisted else "") + words.code
     closing = words.closing + _digest("request", draft.request_digest) + ('"sighted":true,' if draft.sighted else "")
     try:
-        actors = [_quoted(name) for name in draft.actors]
+        actors = [_named(name) for name in draft.actors]
         facts = canonical({**draft.detail})
-        first = f'{{"actors":[{",".join(actors)}],{_digest("answer_salt", draft.answer_salt)}'
+        quoted = ",".join([text for text, _ in actors])
+        first = f'{{"actors":[{quoted}],{_digest("answer_salt", draft.answer_salt)}'
         if draft.children:
             first += '"children":["' + '","'.join([child.hex() for child in draft.children]) + '"],'
-        numbered = dict(zip(draft.actors, actors, strict=True))
+        numbered = dict(zip(draft.actors, [member for _, member in actors], strict=True))
         if len(draft.children) == 1 and not draft.protective:
-            numbered[OWN_NUMBER] = f'"{OWN_NUMBER}"'
+            numbered[OWN_NUMBER] = _named(OWN_NUMBER)[1]
         return Wording(
             words.facets,
             "{" + opening + _count("covers", numbers),
@@ -96,7 +97,7 @@ def word(draft: EntryDraft, public: Mapping[str, int] | None = None) -> Wording:
             draft.manifest_root,
             f'{first}"entry":"'.encode(),
             b'","facts":' + facts + b',"numbers":{',
-            tuple([(name, f"{numbered[name]}:".encode()) for name in sorted(numbered)]),
+            tuple(sorted(numbered.items())),
             f'}},"request_salt":"{b64(draft.request_salt)}"}}'.encode() if draft.request_salt else b"}}",
         )
     except (ValueError, TypeError):
@@ -126,6 +127,13 @@ def _words(
         _member("outcome", outcome) + _member("policy", policy) + _member("purpose", purpose),
         _member("to", provider),
     )
+
+
+@lru_cache(maxsize=10_000)
+def _named(name: str) -> tuple[str, bytes]:
+    """An actor's name quoted, and as a member's name."""
+    quoted = _quoted(name)
+    return quoted, f"{quoted}:".encode()
 
 
 def b64(data: bytes) -> str:
