@@ -13,8 +13,9 @@ import json
 import re
 from binascii import b2a_base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from gateway.domain.canonical import canonical
 from gateway.domain.entries import EntryDraft
@@ -26,9 +27,8 @@ URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """A draft's parts. They stand in the order of their members' names, as canonical JSON wants it.
+class Wording(NamedTuple):
+    """A draft's parts; a tuple, because one is made for every entry. They stand in the order of their members' names, as canonical JSON wants it.
 
     facets: words of the leaf for searching: kind|exchange|door|purpose|outcome|from|to|code. Of the skeleton: `opening` up to
     the commitment, `middle` up to the manifest, `closing` up to the time, `ending` after the tags. Of the detail: `first` up
@@ -40,11 +40,14 @@ class Wording:
     middle: str
     closing: str
     ending: str
-    manifest_root: bytes = field(repr=False)
-    first: bytes = field(repr=False)
-    facts: bytes = field(repr=False)
-    numbered: tuple[tuple[str, bytes], ...] = field(repr=False)
-    last: bytes = field(repr=False)
+    manifest_root: bytes
+    first: bytes
+    facts: bytes
+    numbered: tuple[tuple[str, bytes], ...]
+    last: bytes
+
+    def __repr__(self) -> str:
+        return f"Wording({self.facets!r})"
 
 
 @dataclass(frozen=True, slots=True)
