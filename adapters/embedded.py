@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -18,8 +18,11 @@ from typing import Generic, Protocol, TypeVar
 from adapters.base.source import Source
 from adapters.edge import assembly, runner, settings
 from adapters.edge.assembly import Edge
+from adapters.edge.following import Follower
 from adapters.edge.inbox import Inbox
+from adapters.edge.local_door import local_door
 from adapters.edge.sdk import SdkGateway
+from adapters.edge.serving import started
 from adapters.remote import PASSED_ON, PROVIDER_CODES, Reachable
 from gateway.domain.orders import Order, Release
 from gateway.domain.parties import Party
@@ -109,27 +112,53 @@ class EmbeddedAdapters(Generic[Registered_contra]):
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Inboxes are taken and files collected meanwhile; at the end everything is closed."""
+        """Inboxes are taken, files collected, rotations followed and the departments' own doors open meanwhile; at the end everything
+        is closed. Raises what `local_door` raises.
+        """
         stop = asyncio.Event()
-        ports: list[SdkGateway] = []
-        tasks: list[asyncio.Task[None]] = []
-        for edge in self._edges:
-            access = edge.settings.gateway
-            if access is not None and access.inbox:
-                port = SdkGateway(access.configuration, edge.exchanges, medical=edge.settings.medical)
-                ports.append(port)
-                inbox = Inbox(port, edge.source, edge.directory, edge.log)
-                tasks.append(asyncio.create_task(inbox.run(stop, wait=INBOX_WAIT)))
-            if isinstance(edge.register, runner.Collecting):
-                tasks.append(asyncio.create_task(runner.collect_files(edge, edge.register, stop)))
+        at_work: list[_AtWork] = []
         try:
+            for edge in self._edges:
+                at_work.append(_AtWork(edge, stop))  # noqa: PERF401 - where a later one fails, those before it are closed
+            await started([s for each in at_work for s in each.servers], [t for each in at_work for t in each.serving])
             yield
         finally:
             stop.set()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for port in ports:
-                await port.close()
+            for each in at_work:
+                await each.close()
             for edge in self._edges:
                 await edge.close()
+
+
+class _AtWork:
+    """What one embedded adapter does beside answering orders."""
+
+    def __init__(self, edge: Edge, stop: asyncio.Event) -> None:
+        access, self._port, self._door = edge.settings.gateway, None, None
+        work: list[Coroutine[None, None, None]] = []
+        if access is not None:
+            self._port = SdkGateway(access.configuration, edge.exchanges, medical=edge.settings.medical)
+            self._door = local_door(edge, self._port)
+            work.append(Follower(self._port, edge.directory, edge.log).run(stop))
+            if access.inbox:
+                work.append(Inbox(self._port, edge.source, edge.directory, edge.log).run(stop, wait=INBOX_WAIT))
+        if self._door is not None:
+            work.append(self._door.sender.run(stop))
+        if isinstance(edge.register, runner.Collecting):
+            work.append(runner.collect_files(edge, edge.register, stop))
+        self._tasks = [asyncio.create_task(each) for each in work]
+        self.servers = [self._door.server] if self._door is not None else []
+        self.serving = [asyncio.create_task(server.run_bound()) for server in self.servers]
+
+    async def close(self) -> None:
+        """End it: a sending under way is finished or stays in its spool."""
+        for server in self.servers:
+            server.should_exit = True
+        await asyncio.gather(*self.serving, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._door is not None:
+            self._door.close()
+        if self._port is not None:
+            await self._port.close()

@@ -113,6 +113,9 @@ def serve(data: Data = None) -> None:
     else:
         typer.echo("Set RUNXIN_TLS_CERTIFICATE, RUNXIN_TLS_KEY and RUNXIN_TLS_CLIENT_CA (or RUNXIN_DEMO=1).", err=True)
         raise SystemExit(2)
+    if settings.embedded and settings.workers > 1:
+        typer.echo("Embedded adapters are for trying out, in one worker; set RUNXIN_WORKERS=1.", err=True)
+        raise SystemExit(2)
     if data:
         os.environ["RUNXIN_DATA"] = str(data)
     uvicorn.run(

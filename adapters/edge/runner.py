@@ -11,12 +11,8 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
-
-import uvicorn
 
 from adapters.base.source import Enrolment
 from adapters.certificates import Certificates, RenewedTransport
@@ -24,12 +20,11 @@ from adapters.edge import assembly, settings
 from adapters.edge.assembly import Edge
 from adapters.edge.following import Follower
 from adapters.edge.inbox import Inbox
+from adapters.edge.local_door import local_door
 from adapters.edge.port import GatewayPort
 from adapters.edge.sdk import SdkGateway
-from adapters.edge.sender import Outcomes, Sender, Webhook, build_local_app
 from adapters.edge.service import OrderDoor, build_app
-from adapters.edge.sources import RestSource, VendorSource
-from adapters.edge.spool import Spool
+from adapters.edge.serving import Server, started
 from gateway.errors import GatewayError, GatewayFault
 
 DRAIN = 10.0
@@ -43,24 +38,23 @@ async def serve(config: Path) -> None:
     certificates = Certificates(given.tls) if given.tls is not None else None
     edge = assembly.assemble(given)
     gateway = _gateway(edge, certificates)
-    servers = [_server(_app(edge), edge.settings.host, edge.settings.port, certificates)]
-    sender: Sender | None = None
-    if edge.settings.local is not None and gateway is not None:
-        sender = _sender(edge, gateway)
-        servers.append(
-            _server(build_local_app(sender, _webhook(edge), _outcomes(edge)), "127.0.0.1", edge.settings.local.port)
-        )
+    door = local_door(edge, gateway) if gateway is not None else None
+    servers = [
+        Server(_app(edge), edge.settings.host, edge.settings.port, member="edge.port", certificates=certificates)
+    ]
+    if door is not None:
+        servers.append(door.server)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    serving = [asyncio.create_task(server.serve()) for server in servers]
+    serving = [asyncio.create_task(server.run_bound()) for server in servers]
     taking: list[asyncio.Task[None]] = []
     inbox: Inbox | None = None
     if gateway is not None and edge.settings.gateway is not None and edge.settings.gateway.inbox:
         inbox = Inbox(gateway, edge.source, edge.directory, edge.log)
         taking.append(asyncio.create_task(inbox.run(stop)))
-    if sender is not None:
-        taking.append(asyncio.create_task(sender.run(stop)))
+    if door is not None:
+        taking.append(asyncio.create_task(door.sender.run(stop)))
     if isinstance(edge.register, Collecting):
         taking.append(asyncio.create_task(collect_files(edge, edge.register, stop)))
     if gateway is not None:
@@ -71,7 +65,7 @@ async def serve(config: Path) -> None:
             asyncio.create_task(certificates.run(stop, lambda code: edge.log.note("certificates", code=code)))
         )
     try:
-        await _started(servers, serving)
+        await started(servers, serving)
         _say(
             {
                 "address": f"{'https' if certificates else 'http'}://{edge.settings.host}:{edge.settings.port}",
@@ -84,6 +78,8 @@ async def serve(config: Path) -> None:
             server.should_exit = True
         await _drained(inbox, taking)
         await asyncio.gather(*serving, *taking, return_exceptions=True)
+        if door is not None:
+            door.close()
         if gateway is not None:
             await gateway.close()
         await edge.close()
@@ -122,44 +118,6 @@ def _app(edge: Edge) -> Any:
     return build_app(OrderDoor(edge.source, edge.settings.gateway_key, log=edge.log), edge.source)
 
 
-def _sender(edge: Edge, gateway: GatewayPort) -> Sender:
-    local = edge.settings.local
-    assert local is not None
-    try:
-        token = local.token.read_bytes().strip()
-    except OSError:
-        raise GatewayFault("edge_settings", member="local.token") from None
-    return Sender(
-        gateway,
-        edge.source,
-        edge.directory,
-        region=edge.settings.region[:6],
-        token=token,
-        log=edge.log,
-        spool=Spool(edge.settings.directory.with_name("spool.sqlite")),
-    )
-
-
-def _webhook(edge: Edge) -> Webhook | None:
-    source = edge.settings.source
-    if not isinstance(source, VendorSource) or source.webhook_secret is None:
-        return None
-    from adapters.youth_league.webhook import Webhook as VendorWebhook
-
-    try:
-        return VendorWebhook(source.webhook_secret.read_bytes().strip())
-    except OSError:
-        raise GatewayFault("edge_settings", member="source.webhook_secret") from None
-
-
-def _outcomes(edge: Edge) -> Outcomes | None:
-    if not isinstance(edge.settings.source, RestSource):
-        return None
-    from adapters.education.register import RestRegister
-
-    return edge.register.screenings if isinstance(edge.register, RestRegister) else None
-
-
 @runtime_checkable
 class Collecting(Protocol):
     """A register whose rows come in files, which have to be fetched now and then."""
@@ -187,31 +145,6 @@ async def _drained(inbox: Inbox | None, taking: list[asyncio.Task[None]]) -> Non
             await asyncio.wait_for(inbox.idle.wait(), DRAIN)
     for task in taking:
         task.cancel()
-
-
-def _server(app: Any, host: str, port: int, certificates: Certificates | None = None) -> uvicorn.Server:
-    context = None if certificates is None else lambda _config, _default: certificates.listening()
-    # No access log: a departmental machine's log is `edge.jsonl`, whose members are closed.
-    return _Server(
-        uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False, ssl_context_factory=context)
-    )
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to `serve`, which has more to end than one server."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def _started(servers: list[uvicorn.Server], tasks: list[asyncio.Task[None]]) -> None:
-    while not all(server.started for server in servers):
-        for task in tasks:
-            if task.done():
-                task.result()
-                raise GatewayFault("edge_settings", member="edge.port")
-        await asyncio.sleep(0.02)
 
 
 def _say(line: dict[str, Any]) -> None:
