@@ -203,3 +203,21 @@ async def test_changed_hash_of_a_pruned_entry_is_found(tmp_path) -> None:
             await run(writing, [("UPDATE audit_tiles SET hashes = ? WHERE level = 0 AND number = 1", [(changed,)])])
         with pytest.raises(GatewayFault, match="log_tile_invalid"):
             await log.verify()
+
+
+async def test_verifying_while_the_log_is_pruned_finds_no_fault(tmp_path, monkeypatch) -> None:
+    clock = clock_at(at(2026, 6))
+    async with a_log(tmp_path, clock=clock) as log:
+        await two_years(log, clock)
+        plan, read_entries, done = await planned(log, ENDED), store.get_hashed_leaves, []
+
+        async def pruned_meanwhile(reading, start, end):
+            if not done:
+                done.append(await carry_out(log, plan, CERTIFICATE, only_held, ENDED))
+                await pruned_whole(log)
+                async with log.database.read() as later:
+                    return await read_entries(later, start, end)
+            return await read_entries(reading, start, end)
+
+        monkeypatch.setattr(store, "get_hashed_leaves", pruned_meanwhile)
+        assert (await log.verify()).minimum == 512
