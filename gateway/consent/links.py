@@ -4,8 +4,8 @@ Rules kept here: the officer's signed offer fixes everything but the answer; mom
 is answered once, within three days, and a refusal counts like any other; a guardian's page never gives the own consent of a child of
 14 or above, who has a link of its own; where civil affairs is the guardian two approvers sign, so there is no link.
 
-The evidence of an answer is a record {"offer": digest of the signed offer, "notice": digest of the words shown, "answer": "agree",
-"child_grant": …, "answered": µs}; its SHA-256 is the consent's evidence digest and it stands in the entry's detail.
+The evidence of an answer is a record {"offer": digest of the signed offer, "notice": digest of the words shown, "language": in which they
+were read, "answer": "agree", "child_grant": …, "answered": µs}; its SHA-256 is the consent's evidence digest and it stands in the entry's detail.
 """
 
 from __future__ import annotations
@@ -146,11 +146,12 @@ def require_open(link: LinkFound | None, now: datetime) -> LinkFound:
     return link
 
 
-def evidence(link: LinkFound, *, notice: str, child_grant: str, now: datetime) -> dict[str, str]:
+def evidence(link: LinkFound, *, notice: str, language: str, child_grant: str, now: datetime) -> dict[str, str]:
     """The record of an agreement; its `digest` goes into the artefact."""
     return {
         "offer": statement_digest(link.statement),
         "notice": notice,
+        "language": language,
         "answer": "agree",
         "child_grant": child_grant,
         "answered": str(micros(now)),

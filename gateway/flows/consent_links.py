@@ -117,12 +117,15 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the form says. notice: digest of the words that were shown. view: the child's, "" where it was not asked."""
+    """What the form says. notice: digest of the words that were shown, in this language. view: the child's, "" where it was not
+    asked.
+    """
 
     code: str = field(repr=False)
     notice: str
     agrees: bool
     view: str = ""
+    language: str = "zh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +136,14 @@ class Done:
     receipt: Receipt
 
 
-async def open_link(house: House, code: str) -> Opened:
-    """The offer behind a code. Raises NotAuthenticated with the codes of `links.require_open`, and what its statement no longer
+async def open_link(house: House, code: str, language: str = "zh") -> Opened:
+    """The offer behind a code, in `zh` or `en`. Raises NotAuthenticated with the codes of `links.require_open`, and what its statement no longer
     holds.
     """
     async with house.database.read() as reading:
         link, caller = await _opened(house, code, reading)
         claims, exchange, _ = _offered(house, link.statement)
-    return Opened(_notice(house, caller, claims, exchange), links.views(claims, exchange))
+    return Opened(_notice(house, caller, claims, exchange, language), links.views(claims, exchange))
 
 
 async def answer(house: House, reply: Reply) -> Done:
@@ -162,7 +165,7 @@ async def answer(house: House, reply: Reply) -> Done:
 def _answered(house: House, link: LinkFound, caller: Caller, child: Child, reply: Reply) -> Change:
     now = house.clock.now()
     claims, exchange, _ = _offered(house, link.statement)
-    shown = _notice(house, caller, claims, exchange)
+    shown = _notice(house, caller, claims, exchange, reply.language)
     if reply.notice != shown.digest:
         raise Denied("notice_changed")
     if not reply.agrees:
@@ -171,7 +174,7 @@ def _answered(house: House, link: LinkFound, caller: Caller, child: Child, reply
     view = allowed[0] if len(allowed) == 1 else reply.view
     if view not in allowed:
         raise Denied("child_view_missing")
-    evidenced = links.evidence(link, notice=shown.digest, child_grant=view, now=now)
+    evidenced = links.evidence(link, notice=shown.digest, language=shown.language, child_grant=view, now=now)
     claims, exchange, _ = _offered(house, link.statement, child_grant=view, evidence_digest=digest(evidenced))
     return links.agree(
         link,
@@ -204,6 +207,8 @@ def _offered(house: House, statement: str, **answered: str) -> tuple[ConsentClai
     return claims, exchange, datetime.fromtimestamp(verified.expires, UTC)
 
 
-def _notice(house: House, caller: Caller, claims: ConsentClaims, exchange: Exchange) -> Notice:
+def _notice(house: House, caller: Caller, claims: ConsentClaims, exchange: Exchange, language: str) -> Notice:
     organisation = house.registry.current.organisations[caller.party.organisation]
-    return notice(claims, exchange, purposes=house.catalogue.purposes, asked_by=organisation.name)
+    catalogue = house.catalogue
+    purposes = catalogue.purposes if language == "zh" else catalogue.purposes_in_english
+    return notice(claims, exchange, purposes=purposes, asked_by=organisation.name, language=language)

@@ -2,7 +2,8 @@
 
 Rules kept here: the code comes in a form and never in an address (an address may bring it behind `#`, which stays in the browser); a GET
 tells and changes nothing, so a messenger's preview uses up nothing; nothing is stored in the browser, no cookie, nothing but two own
-files is loaded, and without scripts the page works as well; whoever tries codes is made to wait.
+files is loaded, and without scripts the page works as well; whoever tries codes is made to wait; it is Chinese unless the visitor asks
+for English, and then every form says so.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.consent.notice_text import LANGUAGES
 from gateway.console.fences import Fences
 from gateway.console.refusals import Refused
 from gateway.console.visits import read_form
@@ -87,55 +89,59 @@ class GuardianPage:
                 house = self._house_getter()
                 self._patience_getter().count(source)
                 house.refusals.note(source, error.code, now=int(house.clock.now().timestamp()))
-                response = self._refused(error)
+                response = self._refused(error, await language_of(request))
             except GatewayError as error:
                 if isinstance(error, GatewayFault):
                     log.error("fault", route=name, code=error.code, exc_info=error.__cause__ or error)
-                response = self._refused(error)
+                response = self._refused(error, await language_of(request))
             except Exception as error:
                 # Its text may hold anything: its kind to the operator, a sentence to the visitor.
                 log.error("unexpected", route=name, exc_info=error)
-                response = self._refused(GatewayFault("internal"))
+                response = self._refused(GatewayFault("internal"), await language_of(request))
             REQUESTS.labels(name, str(response.status_code)).inc()
             return response
 
         return Route(path, serve, methods=[method], name=name)
 
-    def _refused(self, error: GatewayError) -> Response:
+    def _refused(self, error: GatewayError, language: str) -> Response:
         REFUSALS.labels(error.code).inc()
         row = self._statuses.get(error.code)
         status = row.status if row else 400
-        return page("refused.html", status, sentence=sentence(error.code), again=error.code == "link_unknown")
+        told = sentence(error.code, language)
+        return page("refused.html", status, language, sentence=told, again=error.code == "link_unknown")
 
-    async def enter(self, _request: Request) -> Response:
+    async def enter(self, request: Request) -> Response:
         """Where the code is typed, or taken over from behind `#`."""
-        return page("enter.html")
+        return page("enter.html", 200, await language_of(request))
 
     async def read(self, request: Request) -> Response:
         """The words that a code opens, and the form for the answer."""
-        form = await read_form(request)
-        return await self._words(form.get("code", ""))
+        form = await form_of(request)
+        return await self._words(form.get("code", ""), await language_of(request))
 
     async def reply(self, request: Request) -> Response:
         """The answer."""
-        form = await read_form(request)
+        form, language = await form_of(request), await language_of(request)
         said = form.get("answer")
         if said not in ("agree", "refuse"):
-            return await self._words(form.get("code", ""), wanting="answer")
-        reply = Reply(form.get("code", ""), form.get("notice", ""), said == "agree", form.get("view", ""))
+            return await self._words(form.get("code", ""), language, wanting="answer")
+        agrees = said == "agree"
+        reply = Reply(form.get("code", ""), form.get("notice", ""), agrees, form.get("view", ""), language)
         try:
             done = await answer(self._house_getter(), reply)
         except GatewayError as error:
             if error.code not in ("child_view_missing", "notice_changed"):
                 raise
-            return await self._words(reply.code, wanting="view" if error.code == "child_view_missing" else "reading")
-        return page("done.html", state=done.state, number=done.receipt.index)
+            wanting = "view" if error.code == "child_view_missing" else "reading"
+            return await self._words(reply.code, language, wanting=wanting)
+        return page("done.html", 200, language, state=done.state, number=done.receipt.index)
 
-    async def _words(self, code: str, *, wanting: str = "") -> Response:
-        opened = await open_link(self._house_getter(), code)
+    async def _words(self, code: str, language: str, *, wanting: str = "") -> Response:
+        opened = await open_link(self._house_getter(), code, language)
         return page(
             "words.html",
             422 if wanting else 200,
+            language,
             notice=opened.notice,
             views=opened.views,
             code=code,
@@ -175,13 +181,33 @@ def require_own_page(request: Request) -> None:
         raise Refused("form_invalid")
 
 
+async def form_of(request: Request) -> dict[str, str]:
+    """The form, read once a request."""
+    if not hasattr(request.state, "form"):
+        request.state.form = {}  # a form that cannot be read is not read again
+        request.state.form = await read_form(request)
+    form: dict[str, str] = request.state.form
+    return form
+
+
+async def language_of(request: Request) -> str:
+    """The language in which a page was asked for, by its form or its address; Chinese for anything else."""
+    asked = request.query_params.get("lang", "")
+    if request.method == "POST":
+        try:
+            asked = (await form_of(request)).get("lang", "")
+        except GatewayError:
+            asked = ""  # what is wrong with the form is said elsewhere
+    return asked if asked in LANGUAGES else LANGUAGES[0]
+
+
 # --- rendering ------------------------------------------------------------------------------------------------------------
 
 
 @cache
-def _environment() -> Environment:
+def _environment(language: str) -> Environment:
     return Environment(
-        loader=PackageLoader("gateway.guardian_page", "templates"),
+        loader=PackageLoader("gateway.guardian_page", f"templates/{language}"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -189,9 +215,10 @@ def _environment() -> Environment:
     )
 
 
-def page(template: str, status: int = 200, **values: Any) -> Response:
-    """A page in Chinese."""
-    return HTMLResponse(_environment().get_template(template).render(static=static_url, root=ROOT, **values), status)
+def page(template: str, status: int, language: str, **values: Any) -> Response:
+    """A page in a language."""
+    rendered = _environment(language).get_template(template).render(static=static_url, root=ROOT, **values)
+    return HTMLResponse(rendered, status)
 
 
 @cache
@@ -216,4 +243,4 @@ async def serve_file(request: Request) -> Response:
 
 async def _elsewhere(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
-    return Response("没有这个页面。\n", status, media_type="text/plain; charset=utf-8")
+    return Response("没有这个页面。 There is no such page.\n", status, media_type="text/plain; charset=utf-8")

@@ -14,8 +14,22 @@ _SENTENCES = {
     "audit_unavailable": "系统正在维护，您的答复没有记录。请稍后再试。",
     "store_unavailable": "系统正在维护，您的答复没有记录。请稍后再试。",
 }
+_ASK_IN_ENGLISH = "Please ask the worker who gave you this paper."
+_GENERAL_IN_ENGLISH = f"This cannot be done now. {_ASK_IN_ENGLISH}"
+_IN_ENGLISH = {
+    "link_unknown": "This code was not found. Compare it with your paper once more: every letter and digit counts.",
+    "link_used": "This code was used already; each code is answered once. If it was not you, please ask the worker who gave you this paper.",
+    "link_ended": "This code has run out. To go on, please ask the worker who gave you this paper.",
+    "link_cancelled": f"The worker has taken this code back. {_ASK_IN_ENGLISH}",
+    "consent_asked_again": "This was refused within the last 90 days, so no answer is needed.",
+    "rate_limited": "Too many tries. Please wait a minute.",
+    "audit_unavailable": "The system is being worked on and your answer was not recorded. Please try again later.",
+    "store_unavailable": "The system is being worked on and your answer was not recorded. Please try again later.",
+}
 
 
-def sentence(code: str) -> str:
-    """The sentence of a code; a general one where a guardian could do nothing with the difference."""
+def sentence(code: str, language: str) -> str:
+    """The sentence of a code; a general one where a guardian could do nothing with the difference. language: `zh` or `en`."""
+    if language == "en":
+        return _IN_ENGLISH.get(code, _GENERAL_IN_ENGLISH)
     return _SENTENCES.get(code, _GENERAL)

@@ -40,10 +40,11 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """共享目录, loaded and checked. digest: SHA-256 hex over the names and bytes of its files."""
+    """共享目录, loaded and checked. purposes: code -> Chinese name. digest: SHA-256 hex over the names and bytes of its files."""
 
     exchanges: Mapping[str, Exchange]
     purposes: Mapping[str, str]
+    purposes_in_english: Mapping[str, str]
     field_classes: Mapping[str, str]
     functions: Mapping[str, Function]
     digest: str
@@ -72,10 +73,10 @@ def parse(texts: Mapping[str, str]) -> Catalogue:
         raise CatalogueError(f"{missing[0]} is missing")
     chapters = {name: Table.of_text(texts[f"{name}.toml"], f"{name}.toml") for name in _FILES}
     _check_departments(chapters["departments"])
-    purposes = _names(chapters["purposes"])
+    purposes, in_english = _names(chapters["purposes"])
     if any(not _PURPOSE.fullmatch(code) for code in purposes):
         raise CatalogueError("purposes.toml: a purpose is like P01")
-    classes = _names(chapters["field_classes"])
+    classes, _ = _names(chapters["field_classes"])
     functions = dict(_function(name, table) for name, table in chapters["functions"].entries())
     assessments = _assessments(chapters["assessments"])
     below = sorted(name for name in texts if name not in names)
@@ -86,6 +87,7 @@ def parse(texts: Mapping[str, str]) -> Catalogue:
     return Catalogue(
         exchanges={exchange.id: exchange for exchange in exchanges},
         purposes=purposes,
+        purposes_in_english=in_english,
         field_classes=classes,
         functions=functions,
         digest=_digest({name: texts[name] for name in [*names, *below]}),
@@ -108,13 +110,14 @@ def _exchange(
     return read_exchange(file, text, purposes=purposes, classes=classes, assessments=assessments)
 
 
-def _names(table: Table) -> dict[str, str]:
+def _names(table: Table) -> tuple[dict[str, str], dict[str, str]]:
+    """Code -> Chinese name, and code -> English name."""
     names: dict[str, str] = {}
+    in_english: dict[str, str] = {}
     for code, entry in table.entries():
-        names[code] = entry.text("zh")
-        entry.text("en")
+        names[code], in_english[code] = entry.text("zh"), entry.text("en")
         entry.finish()
-    return names
+    return names, in_english
 
 
 def _check_departments(table: Table) -> None:

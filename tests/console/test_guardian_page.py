@@ -139,6 +139,26 @@ async def test_every_page_is_usable_at_320_px_and_the_code_leaves_the_address(wa
         await require_usable(page)
 
 
+async def test_the_english_page_is_usable_too_and_takes_the_code_along(walls, engine, address, school):
+    made = await handed_over(school, walls.child())
+    async with phone(engine) as page:
+        await page.goto(f"{address}#{made['code']}")
+        await page.get_by_role("link", name="English").click()
+        await expect(page.locator("h1")).to_have_text("Your decision is asked for")
+        await expect(page.locator("#code")).to_have_value(made["code"])
+        assert "#" not in page.url
+        await require_usable(page)
+        await page.get_by_role("button", name="Go on").click()
+        await expect(page.locator("h1")).to_have_text("Do you agree to sharing this information?")
+        await require_usable(page)
+        await page.get_by_role("button", name="中文").click()
+        await expect(page.locator("h1")).to_have_text("您同意共享这些信息吗？")
+        await page.get_by_role("button", name="English").click()
+        await page.get_by_role("button", name="Refuse").click()
+        await expect(page.locator("h1")).to_have_text("Recorded: refused")
+        await require_usable(page)
+
+
 async def test_by_keyboard_alone_and_without_scripts_a_guardian_can_refuse(walls, engine, address, school):
     made = await handed_over(school, walls.child())
     async with phone(engine, scripts=False) as page:

@@ -6,13 +6,18 @@ import re
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from gateway.client import statements
+from gateway.consent.notice_text import retention_in_english
 from gateway.domain.canonical import canonical
 from gateway.flows.upkeep import upkeep
+from gateway.guardian_page.sentences import sentence
 from gateway.store.registry_changes import reset_switch, throw_switch
+from policies.catalogue import load
 from tests.contract.api_house import REPORT, WARNING, X05_FIELDS, api_house, month_end, month_end_today, refused
 
 pytestmark = pytest.mark.anyio
@@ -319,6 +324,73 @@ async def test_every_answer_of_the_page_is_fenced_and_nothing_of_it_is_kept(wall
     assert other_site.status_code == 422
     moved = await walls.http.get("/guardian")
     assert (moved.status_code, moved.headers["location"]) == (307, "/guardian/")
+
+
+async def test_a_guardian_reads_and_answers_in_english_and_the_evidence_says_so(walls, sc):
+    child = walls.child()
+    made = await handed_over(sc, child)
+    chinese, page = await read(walls, made["code"]), await send(walls, "/guardian/", code=made["code"], lang="en")
+    for words in (
+        "Early-warning signal",
+        "Risk band",
+        "the civil affairs department",
+        "You may refuse.",
+        "at any time",
+    ):
+        assert words in page.text
+    # Only names stay Chinese, each marked as such.
+    plain = re.sub(r'<(span|li|button)[^>]* lang="zh-CN"[^>]*>.*?</\1>', "", page.text)
+    assert not re.search(r"[\u4e00-\u9fff]", plain)
+    form = {"code": made["code"], "lang": "en", "answer": "agree"}
+    wanting = await send(walls, "/guardian/answer", **form, notice=digest_in(page))
+    assert wanting.status_code == 422 and "Please choose the child's own view first." in wanting.text
+    # What was read in one language is not answered in the other.
+    assert digest_in(chinese) != digest_in(page)
+    other = await send(walls, "/guardian/answer", **form, notice=digest_in(chinese), view="granted")
+    assert other.status_code == 422 and "The words have just changed." in other.text
+    done = await send(walls, "/guardian/answer", **form, notice=digest_in(page), view="granted")
+    assert done.status_code == 200 and "Recorded: agreed" in done.text
+    used = await send(walls, "/guardian/", code=made["code"], lang="en")
+    assert "used already" in used.text
+    (_, opened) = (await walls.history(child))[-1]
+    evidence = opened["facts"]["answer"]
+    assert (evidence["language"], evidence["notice"]) == ("en", digest_in(page))
+    elsewhere = await walls.http.get("/guardian/", params={"lang": "fr"})
+    assert "征求您的意见" in elsewhere.text
+    assert "Your decision is asked for" in (await walls.http.get("/guardian/", params={"lang": "en"})).text
+
+
+def test_both_languages_are_the_same_page():
+    """The same elements, fields and conditions in the same order; only words differ."""
+    home = Path(str(resources.files("gateway.guardian_page"))) / "templates"
+    names = sorted(path.name for path in (home / "zh").iterdir())
+    assert names == sorted(path.name for path in (home / "en").iterdir())
+
+    def bones(text):
+        text = re.sub(r"</?span[^>]*>|\{% set .*? %\}|\{% block title %\}.*?\{% endblock %\}", "", text)
+        text = re.sub(r' (lang|hreflang|data-taken|href|value)="[^"]*"', "", text)
+        return re.findall(r"<[^>]*>|\{% .*? %\}", text)
+
+    for name in names:
+        zh, en = ((home / language / name).read_text("utf-8") for language in ("zh", "en"))
+        assert bones(zh) == bones(en), name
+        assert re.findall(r'value="(?!zh|en)[^"]*"', zh) == re.findall(r'value="(?!zh|en)[^"]*"', en)
+        assert set(re.findall(r"notice\.(\w+)", zh)) <= set(re.findall(r"notice\.(\w+)", en)), name
+
+
+def test_every_retention_that_a_guardian_reads_has_english_words_and_every_refusal_too():
+    catalogue = load()
+    resting = [
+        each for each in catalogue.exchanges.values() if any(code.needs_consent for code in each.consent.values())
+    ]
+    assert len(resting) >= 10
+    for exchange in resting:
+        assert retention_in_english(exchange.retention).isascii(), exchange.id
+    assert all(name.isascii() for name in catalogue.purposes_in_english.values())
+    assert catalogue.purposes_in_english.keys() == catalogue.purposes.keys()
+    for code in ("link_unknown", "link_used", "link_ended", "rate_limited", "whatever"):
+        assert sentence(code, "en").isascii()
+        assert sentence(code, "zh") != sentence(code, "en")
 
 
 async def test_a_protective_report_is_untouched_by_a_refusal(walls, sc):

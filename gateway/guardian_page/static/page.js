@@ -4,8 +4,12 @@ const field = document.getElementById("code");
 if (field && location.hash.length > 1) {
   field.value = decodeURIComponent(location.hash.slice(1));
   history.replaceState(null, "", location.pathname);
-  document.getElementById("taken").textContent = "编码已经填好，请按“继续”。";
+  const taken = document.getElementById("taken");
+  taken.textContent = taken.dataset.taken;
 }
+// The other language takes a code along that was typed already, behind `#` again.
+const tongue = document.getElementById("tongue");
+if (tongue && field) tongue.addEventListener("click", () => { if (field.value) tongue.hash = field.value; });
 // An answer is sent once, however often the button is pressed.
 for (const form of document.forms) {
   form.addEventListener("submit", (event) => {
