@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
+from sqlalchemy import insert
 from starlette.testclient import TestClient
 
 from gateway.app import build, console_secret, found_premises, opened
+from gateway.client import statements
 from gateway.client.statements import approval, security_key_statement
 from gateway.console import accounts
 from gateway.console.demo_accounts import make_demo_accounts
@@ -21,7 +23,11 @@ from gateway.domain.parties import Organisation, Party, Person
 from gateway.domain.subjects import GATEWAY_SCOPE, Scope
 from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome
 from gateway.settings import Settings
+from gateway.store.basis_tables import reviews
 from gateway.store.console import find_account
+from gateway.store.registry import Enrolled
+from gateway.store.registry_changes import add_person
+from gateway.store.reidentification_requests import RequestRow, put_request
 from keys.identifiers import identify
 from keys.signing import SigningKey
 from keys.text import write
@@ -223,3 +229,53 @@ def account_row(client: TestClient, name: str):
 def text_of(html: str) -> str:
     """The page's words."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+def leave_waiting(site: Site) -> dict[str, str]:
+    """A review and a signed re-identification request that wait, both of the demo auditor's department; their addresses."""
+    person, party = "demo-4", Party("0" * 18, Department.CIVIL_AFFAIRS)
+    key, now = SigningKey.generate(), int(time.time())
+    subject = statements.reidentification(
+        officer_id=person,
+        party=party,
+        pseudonym=site.child,
+        source=Party(CODE, party.department),
+        reason="FI-1: 核实身份",
+    )
+    statement = statements.reidentification_request(person, party, key, subject=subject, now=now)
+    request = RequestRow(
+        "rr-waiting",
+        "d" * 64,
+        f"{party.organisation}/{person}",
+        str(party.department),
+        statement,
+        "",
+        now,
+        now + 86_400,
+    )
+    review = {
+        "review_id": "rv-waiting",
+        "kind": "emergency",
+        "child": b"c" * 32,
+        "exchange": "X02",
+        "record_id": "rq-1",
+    }
+    review |= {
+        "officer": f"{CODE}/M0101",
+        "party": f"{CODE}/civil_affairs",
+        "note": "",
+        "opened": now * 10**6,
+        "due": (now + 86_400) * 10**6,
+    }
+    review |= {"state": "open", "outcome": "", "closed_by": ""}
+
+    async def leave():
+        async with opened(site.settings) as house, house.database.write() as writing:
+            enrolled = Person(person, party, frozenset({"auditor"}), key.thumbprint, key.verify_key.public)
+            await add_person(writing, Enrolled(enrolled, now + 10**6, "an administrator", "a statement"), now=now)
+            await put_request(writing, request)
+            await writing.connection.execute(insert(reviews).values(**review))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(leave())).result()
+    return {"request": "/reidentifications/rr-waiting", "review": "/reviews/rv-waiting"}

@@ -18,7 +18,7 @@ from playwright.sync_api import expect, sync_playwright
 from gateway.app import build
 from gateway.console.doors import doors
 from gateway.console.roles import Role
-from tests.console.site import CODE, SECOND_OWNER, make_site
+from tests.console.site import CODE, SECOND_OWNER, leave_waiting, make_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 FLAGS = [
@@ -38,13 +38,14 @@ HEADINGS = {"zh": "总览", "en": "Overview"}
 def served(tmp_path_factory):
     """(address, site) of a gateway that really listens."""
     site = make_site(tmp_path_factory.mktemp("browser"), strangers=4)
+    waiting = leave_waiting(site)
     server = uvicorn.Server(uvicorn.Config(build(site.settings), port=0, access_log=False, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         assert thread.is_alive()
     address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/console"
-    site.paths = {"matter": review_once(address, site), "draft": draft_once(address, site)}
+    site.paths = {"matter": review_once(address, site), "draft": draft_once(address, site), **waiting}
     yield address, site
     server.should_exit = True
     thread.join()
@@ -146,24 +147,33 @@ class Seat:
             self.page.screenshot(path=Path(folder) / f"{name.rstrip('-')}.png", full_page=True)
 
     def axe(self, rules=None):
-        """Serious and critical violations on the page. Evaluated by the debugger, so the page's policy stays strict."""
-        source = (ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8")
-        only = f", runOnly: {json.dumps(rules)}" if rules else ""
-        run = (
-            f";axe.run(document, {{resultTypes: ['violations']{only}}})"
-            """.then((found) => JSON.stringify(found.violations
-            .filter((one) => ["serious", "critical"].includes(one.impact))
-            .map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 200))])))"""
-        )
-        debugger = self.context.new_cdp_session(self.page)
-        asked = {"expression": source + run, "awaitPromise": True, "returnByValue": True}
-        value = json.loads(debugger.send("Runtime.evaluate", asked)["result"]["value"])
-        debugger.detach()
-        return value
+        """Serious and critical violations on the page."""
+        return axe(self.page, rules)
+
+
+def axe(page, rules=None):
+    """Serious and critical violations on a page. Evaluated by the debugger, so the page's policy stays strict."""
+    source = (ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+    only = f", runOnly: {json.dumps(rules)}" if rules else ""
+    run = (
+        f";axe.run(document, {{resultTypes: ['violations']{only}}})"
+        """.then((found) => JSON.stringify(found.violations
+        .filter((one) => ["serious", "critical"].includes(one.impact))
+        .map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 200))])))"""
+    )
+    debugger = page.context.new_cdp_session(page)
+    asked = {"expression": source + run, "awaitPromise": True, "returnByValue": True}
+    value = json.loads(debugger.send("Runtime.evaluate", asked)["result"]["value"])
+    debugger.detach()
+    return value
 
 
 def pages_of(role, site):
     shown = [door.path for door in doors() if door.menu and role in door.roles]
+    if role is Role.AUDITOR:
+        shown.append(site.paths["request"])
+    if role is not Role.SYSTEM_ADMIN:
+        shown.append(site.paths["review"])
     if role in (Role.AUDIT_ADMIN, Role.AUDITOR):
         shown += ["/entries/7" if role is Role.AUDIT_ADMIN else "/entries/12", "/findings/new?entry=12"]
         shown.append(site.paths["matter"])

@@ -32,7 +32,7 @@ from keys.sealing_keys import SealingPair
 from keys.signing import SigningKey
 from keys.text import write
 from tests.console.site import CODE, LOOPBACK, SAME_ORIGIN, kinds_since, make_site, size_of, text_of
-from tests.console.test_browser import FLAGS
+from tests.console.test_browser import FLAGS, axe
 from tests.unit.flows.naming_world import ROOT, InProcessEdge, InProcessEdges, MemoryRegister
 
 NUMBER = "330106201203040012"
@@ -299,6 +299,13 @@ def listening(tmp_path):
     house.edge.directory.close()
 
 
+def accessible(page):
+    """Nothing serious in both themes."""
+    assert axe(page) == []
+    page.evaluate("document.documentElement.dataset.bsTheme = 'dark'")
+    assert axe(page, rules=["color-contrast"]) == []
+
+
 @pytest.mark.browser
 @pytest.mark.timeout(300)
 def test_three_people_walk_it_in_their_browsers_and_the_answer_is_opened_where_the_asker_sits(listening, chromium):
@@ -307,7 +314,7 @@ def test_three_people_walk_it_in_their_browsers_and_the_answer_is_opened_where_t
         engine = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
 
         def seat(name):
-            page = engine.new_context().new_page()
+            page = engine.new_context(reduced_motion="reduce").new_page()
             page.set_default_timeout(15_000)
             account, password = house.account(name)
             page.goto(f"{address}/sign-in")
@@ -332,6 +339,8 @@ def test_three_people_walk_it_in_their_browsers_and_the_answer_is_opened_where_t
             field = asker.locator(f"main form [name={name}]")
             field.select_option(value) if name in ("exchange", "source") else field.fill(value)
         asker.get_by_role("button", name="拟写申请").click()
+        expect(asker.locator("h1")).to_have_text("签署申请内容")
+        accessible(asker)
         sign(asker, "A0401", "civil_affairs", house.folder / "A0401.pem", "签署并提交")
         expect(asker.locator("h1")).to_have_text("这名儿童是谁？")
         for name, staff, department in (("ed-owner", "E0501", "education"), ("he-owner", "H0502", "health")):
@@ -347,6 +356,7 @@ def test_three_people_walk_it_in_their_browsers_and_the_answer_is_opened_where_t
         expect(asker.locator("[data-said]")).to_contain_text("打不开答复")
         asker.set_input_files("[data-sealing]", house.folder / "sealing.json")
         expect(asker.locator("[data-values]")).to_contain_text(NUMBER)
+        accessible(asker)
         expect(asker.locator("[data-said]")).to_contain_text("已用您的密钥打开")
         assert not [url for url, _ in visited if house.pseudonym in url or NUMBER in url]
         secret = json.loads((house.folder / "sealing.json").read_text())["secret"]
