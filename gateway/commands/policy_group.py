@@ -52,14 +52,28 @@ def copy_policies(folder: Annotated[Path, typer.Argument(help="New folder; point
 def exchange_file(
     out: Annotated[Path, typer.Argument(help="File for edges (`exchanges` in edge.toml).")], data: Data = None
 ) -> None:
-    """Write the catalogue's exchanges for edges, which have no policy of their own. 为前置机导出事项定义。"""
+    """Write the catalogue's exchanges for edges, which have no policy of their own. 为前置机导出事项定义。
+
+    Of the version that decides, where the data folder holds a gateway; else of the policies folder, as a first start would read it.
+    """
     from adapters.base.exchange_file import write
     from policies.book import PolicyBook
 
     settings = settings_of(data)
-    book = PolicyBook.open(settings.policies) if settings.policies else PolicyBook.open()
+
+    async def deciding() -> PolicyBook:
+        from gateway.app import opened
+
+        async with opened(settings) as house:
+            return house.book
+
+    if (settings.data / "keys").exists():
+        book, origin = run(deciding()), "the active version"
+    else:
+        book = PolicyBook.open(settings.policies) if settings.policies else PolicyBook.open()
+        origin = "the policies folder, version"
     write(book.catalogue.exchanges.values(), out)
-    typer.echo(f"{len(book.catalogue.exchanges)} exchanges -> {out}")
+    typer.echo(f"{len(book.catalogue.exchanges)} exchanges of {origin} {book.version} -> {out}")
 
 
 @app.command("explain")
