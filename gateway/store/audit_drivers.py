@@ -172,9 +172,10 @@ def _gathered(insert: str) -> str | None:
     if match is None:
         return None
     table, columns, rest = match.groups()
-    arrays = ", ".join(f"%s::{_TYPES[column]}[]" for column in columns.split(", "))
+    arrays = ", ".join(f"%b::{_TYPES[column]}[]" for column in columns.split(", "))
     return f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) {rest}"  # noqa: S608
 
 
 def _psycopg(sql: str) -> str:
-    return sql.replace("%", "%%").replace("?", "%s")
+    # In binary form: as text, an array's every element goes through a regular expression, while the head is locked.
+    return sql.replace("%", "%%").replace("?", "%b")
