@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
 
 from gateway.audit import reading as read
+from gateway.audit.pruning import prune
+from gateway.audit.retention import carry_out
 from gateway.errors import Denied, GatewayFault, NotAuthenticated
 from gateway.proofs.tlogproof import verify_proof
+from gateway.store import audit_retention
 from gateway.store.database import Database
 from tests.faults.test_audit_kill import _require_kept, acknowledged, spawn
 from tests.unit.audit.audit_world import CHILD, SIGNER, a_log, draft, make_log
+from tests.unit.audit.test_audit_retention import CERTIFICATE, at, clock_at, only_held, planned
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -85,3 +90,27 @@ async def test_two_processes_and_a_kill_make_no_fork(tmp_path, fresh) -> None:
     await log.close()
     await _require_kept(database, told[0] | told[1])
     await database.close()
+
+
+async def test_ended_year_is_pruned_and_one_worker_gets_the_dry_run(tmp_path, fresh) -> None:
+    clock = clock_at(at(2026, 6))
+    async with a_log(tmp_path, url=fresh, clock=clock) as log:
+        await asyncio.gather(*(log.append(draft(CHILD)) for _ in range(300)))
+        clock.at = datetime.fromtimestamp(at(2035), UTC)
+        await log.append(draft())
+        now = at(2037)
+        for due in (True, False):
+            async with log.database.write() as writing:
+                assert await audit_retention.claim_dry_run(writing, now, now - 86_400) is due
+        plan = await planned(log, now)
+        async with log.database.write() as writing:
+            await audit_retention.put_plan(writing, plan.encode())
+        receipt = await carry_out(log, plan, CERTIFICATE, only_held, now)
+        while await prune(log.database):
+            pass
+        verified = await log.verify()
+        assert (verified.entries, verified.minimum) == (receipt.index + 1, 256)
+        async with log.database.read() as reading:
+            assert await audit_retention.lowest_index(reading) == 256
+            row = await audit_retention.retention_row(reading)
+            assert (row.plan, row.swept) == ("", audit_retention.TAG_SLICES)
