@@ -119,12 +119,13 @@ class AuditLog:
                 raise GatewayFault("log_not_durable")
             empty = sign_checkpoint(Checkpoint(self.origin, 0, EMPTY_ROOT), self.signer)
             await store.create_head(writing, HeadRow(0, b"", 0, empty))
+        # The mark before the head: other workers append meanwhile, and what they add after either is no step back.
+        mark = self._high_water.read(self.signer.verifier) if self._high_water else None
         async with self.database.read() as reading:
             head = await store.get_head(reading)
             if head is None:
                 raise GatewayFault("log_head_invalid")
             self._seen = self._checked(head)
-            mark = self._high_water.read(self.signer.verifier) if self._high_water else None
             if mark is not None:
                 if mark.size > head.size:
                     raise GatewayFault("log_step_back", here=head.size, seen=mark.size)

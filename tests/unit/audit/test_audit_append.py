@@ -13,7 +13,8 @@ from gateway.domain.vocabulary import Door
 from gateway.errors import Denied, GatewayFault, NotAuthenticated, ProgrammingError
 from gateway.proofs.tlogproof import verify_proof
 from gateway.store import audit as store
-from tests.unit.audit.audit_world import CHILD, ORIGIN, OTHER, SIGNER, HandClock, a_log, draft, make_log
+from gateway.store.database import Database
+from tests.unit.audit.audit_world import CHILD, ORIGIN, OTHER, SIGNER, HandClock, a_log, draft, make_log, url
 
 pytestmark = pytest.mark.anyio
 
@@ -170,3 +171,25 @@ async def test_second_process_start_holds_the_head_against_the_file(tmp_path) ->
             await writing.connection.execute(text("UPDATE audit_head SET size = 1"))
         with pytest.raises(GatewayFault, match="log_head_invalid"):
             await make_log(tmp_path, log.database).start()
+
+
+async def test_worker_starts_while_another_appends(tmp_path, monkeypatch) -> None:
+    """What the other adds between the head and the high-water file is no step back."""
+    read_head, added = store.get_head, []
+    async with a_log(tmp_path) as log:
+        await log.append(draft())
+
+        async def appended_meanwhile(reading):
+            head = await read_head(reading)
+            if not added:
+                added.append(await log.append(draft()))
+            return head
+
+        database = Database(url(tmp_path))
+        second = make_log(tmp_path, database)
+        monkeypatch.setattr(store, "get_head", appended_meanwhile)
+        await second.start()
+        assert len(added) == 1
+        assert (await second.append(draft())).index == 2
+        await second.close()
+        await database.close()
