@@ -159,6 +159,7 @@ async def _enter(house: House, subject: bytes, attempt: Attempt, *, demo_allowed
     if row is None:
         raise _refused("unbound")
     account, token, now = Account.of(row), new_token(), _now(house)
+    # A lock after wrong passwords guards the password; it must not keep out whom the provider knows.
     if not row.enabled or (row.demo and not demo_allowed):
         why = "demo_only" if row.enabled else "disabled"
         await house.log.append(

@@ -151,8 +151,10 @@ class Seat:
         return axe(self.page, rules)
 
 
-def axe(page, rules=None):
-    """Serious and critical violations on a page. Evaluated by the debugger, so the page's policy stays strict."""
+def axe(page, rules=None, debugger=None):
+    """Serious and critical violations on a page. Evaluated by a debugger, so the page's policy stays strict; by a given one where the
+    end of another would take things with it.
+    """
     source = (ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8")
     only = f", runOnly: {json.dumps(rules)}" if rules else ""
     run = (
@@ -161,10 +163,11 @@ def axe(page, rules=None):
         .filter((one) => ["serious", "critical"].includes(one.impact))
         .map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 200))])))"""
     )
-    debugger = page.context.new_cdp_session(page)
+    own = debugger or page.context.new_cdp_session(page)
     asked = {"expression": source + run, "awaitPromise": True, "returnByValue": True}
-    value = json.loads(debugger.send("Runtime.evaluate", asked)["result"]["value"])
-    debugger.detach()
+    value = json.loads(own.send("Runtime.evaluate", asked)["result"]["value"])
+    if debugger is None:
+        own.detach()
     return value
 
 

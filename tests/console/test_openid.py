@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
@@ -29,7 +30,7 @@ from gateway.domain.vocabulary import Department
 from gateway.identity.openid import Attempt, OpenIdUnsound, code_in, read_id_token
 from gateway.identity.openid import Provider as Described
 from tests.console.site import CODE, LOOPBACK, kinds_since, make_site, settings_in, sign_in, size_of
-from tests.console.test_browser import FLAGS
+from tests.console.test_browser import FLAGS, axe
 from tests.support.openid_provider import CLIENT, KEYS, RSA_KEY, SECRET, Provider, public_jwk, unsigned
 
 PASSWORD = "correct horse battery"
@@ -231,7 +232,7 @@ def test_a_bound_demo_account_enters_from_loopback_only(app, provider):
     assert entered(visitor(app)).status_code == 200
 
 
-def test_a_binding_is_made_once_on_either_side_and_undoing_it_ends_the_sessions(app, provider):
+def test_a_binding_is_made_once_on_either_side_and_undoing_it_ends_the_sessions(app, ours, provider):
     add(app, "moving-one")
     bind(app, "moving-one", "person-moving")
     for name, subject in (("moving-one", "another"), ("bound-one", "person-moving")):
@@ -239,6 +240,8 @@ def test_a_binding_is_made_once_on_either_side_and_undoing_it_ends_the_sessions(
             bind(app, name, subject)
     with pytest.raises(Refused, match="account_unknown"):
         bind(app, "nobody", "person-nobody")
+    shown = sign_in(app, ours, Role.SECURITY_ADMIN).get("/console/accounts").text
+    assert re.search(r"moving-one(?:(?!</p></div>).)*统一身份认证", shown, re.DOTALL)
     provider.subject = "person-moving"
     browser = visitor(app)
     assert entered(browser).status_code == 200
@@ -652,12 +655,13 @@ def test_in_a_browser_the_session_holds_although_the_way_began_at_another_site(p
         assert thread.is_alive()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page()
+        page = browser.new_context().new_page()
         page.set_default_timeout(15_000)
         complaints = []
 
         def enter():
             page.goto(f"{address}/console/sign-in")
+            assert axe(page) == []
             page.get_by_role("link", name="用统一身份认证登录").click()
             expect(page.locator("h1")).to_have_text("Provider")
             page.get_by_role("button", name="Enter").click()

@@ -32,7 +32,7 @@ from gateway.console.security_keys import GOOD_SECONDS, host, make_challenge, re
 from gateway.identity.approvals import subject_digest
 from gateway.identity.security_keys import key_subject
 from tests.console.site import CODE, SECOND_OWNER, Site, make_site, settings_in, size_of
-from tests.console.test_browser import FLAGS, draft_once, someone
+from tests.console.test_browser import FLAGS, axe, draft_once, someone
 from tests.console.test_drafts import subject_in
 from tests.support.authenticator import Authenticator, base64url
 
@@ -206,12 +206,15 @@ class Signer:
         page.fill("[name=label]", "蓝色那把")
         page.click("#new-key button")
         page.locator(".rule summary", has_text="用于签署审批").click()
+        assert axe(self.page, debugger=self.device) == []
         page.set_input_files("[data-key-file]", self.site.key_file("E0501"))
         page.get_by_role("button", name="签署授权声明").click()
         expect(page.locator(".rule .tag-good")).to_have_text("可签署审批")
+        assert axe(self.page, debugger=self.device) == []
 
     def press(self, draft):
         self.page.goto(self.address + draft)
+        assert axe(self.page, debugger=self.device) == []
         self.page.locator("[data-kid]").click()
 
     def verified(self, holder):

@@ -18,6 +18,7 @@ from gateway.console.roles import Role
 from gateway.console.visits import Visit
 from gateway.domain.vocabulary import Department
 from gateway.store import console as store
+from gateway.store.console_bindings import all_bindings
 
 CHANGERS = frozenset({Role.SECURITY_ADMIN})
 
@@ -27,6 +28,7 @@ async def accounts(visit: Visit) -> Response:
     """Every account."""
     async with visit.house.database.read() as reading:
         rows = await store.all_accounts(reading)
+        bound = {row.account for row in await all_bindings(reading)}
     shown = [
         (
             Account.of(row),
@@ -38,6 +40,7 @@ async def accounts(visit: Visit) -> Response:
     return visit.page(
         "accounts.html",
         accounts=shown,
+        bound=bound,
         roles={str(role): visit.tongue.word("role", role) for role in Role},
         departments=visit.tongue.words("department"),
     )
