@@ -1,4 +1,4 @@
-"""A review is concluded at the console by a person of its party, whose signature decides and nobody else's."""
+"""Reviews are concluded and cases opened to officers at the console by people whose signatures decide, and nobody else's."""
 
 import json
 import re
@@ -7,8 +7,16 @@ from html import unescape
 import pytest
 from sqlalchemy import insert, select
 
+from gateway.consent.cases import open_case
 from gateway.console.roles import Role
+from gateway.domain.ids import new_id
+from gateway.domain.parties import Party, Person
+from gateway.domain.subjects import GATEWAY_SCOPE, Child, Scope
+from gateway.domain.vocabulary import AgeBand, Department
+from gateway.flows.calendar_days import DAYS
+from gateway.identity.in_person import signer_as_caller
 from gateway.store.basis_tables import reviews
+from keys.identifiers import identify
 from tests.console.site import CODE, LOOPBACK, SAME_ORIGIN, SECOND_OWNER, kinds_since, make_site, sign_in, size_of
 
 PARTY = f"{CODE}/education"
@@ -109,3 +117,72 @@ def test_a_signature_is_for_one_review_and_one_finding(desk):
         "approval_invalid" in owner.post(f"{where}/conclude", data={"finding": "justified", "statement": "a.b.c"}).text
     )
     assert state_of(client, "rv-a")[0] == state_of(client, "rv-b")[0] == "open"
+
+
+# --- approvals of cases ---------------------------------------------------------------------------------------------------
+
+
+def open_a_case(client):
+    """Education's own reference to a case that it opened for X02."""
+    caller = signer_as_caller(
+        Person("E0400", Party(CODE, Department.EDUCATION), frozenset({"case_worker"}), "", b""),
+        "a statement",
+        function="case_worker",
+        request_id=new_id("rq"),
+    )
+
+    async def opened():
+        house = client.app.state.house
+        point = house.ring.derive(GATEWAY_SCOPE, identify("cn-rid", "330106201203040012"))
+        made = open_case(
+            caller,
+            Child(point),
+            exchanges=["X02"],
+            parties=[caller.party],
+            region="330106",
+            age_band=AgeBand("8-13"),
+            now=house.clock.now(),
+            days=DAYS,
+            refer=house.ring_refer,
+        )
+        await house.log.append(made.draft, effect=made.effect)
+        return house.ring.reference(Scope.open(Department.EDUCATION), "case", made.record_id)
+
+    return client.portal.call(opened)
+
+
+def written(owner, reference, **changes):
+    form = {"case": reference, "officer": "E0400", "exchanges": "X02", "days": "7"} | changes
+    return owner.post("/console/approvals/write", data=form)
+
+
+def test_an_approver_opens_a_case_to_one_officer_by_a_signature(desk):
+    site, client, owner, browsers = desk
+    case = open_a_case(client)
+    page = written(owner, case)
+    subject = json.loads(unescape(re.search(r'data-subject="([^"]*)"', page.text)[1]))
+    assert (subject["case"], subject["officer"], subject["exchanges"]) == (case, "E0400", ["X02"])
+    before = size_of(client)
+    statement = site.signed("E0501", subject)
+    answer = owner.post("/console/approvals", data={"statement": statement})
+    assert "审批已生效" in answer.text
+    assert kinds_since(client, before) == [("approval", "done", "")]
+    assert "approval_replayed" in owner.post("/console/approvals", data={"statement": statement}).text
+    assert "role_missing" in browsers[Role.AUDITOR].post("/console/approvals", data={"statement": statement}).text
+
+
+def test_an_approval_that_may_not_be_is_refused_as_at_the_machine_door(desk):
+    site, client, owner, _ = desk
+    case = open_a_case(client)
+    subject = json.loads(unescape(re.search(r'data-subject="([^"]*)"', written(owner, case).text)[1]))
+    for changes, staff, code in (
+        ({"officer": "E0501"}, "E0501", "approval_self"),
+        ({"case": "ca-unknown"}, "E0501", "case_missing"),
+        ({"exchanges": ["X05"]}, "E0501", "case_exchange"),
+        ({"until": subject["from"] + 31 * 86_400}, "E0501", "approval_term"),
+        ({}, "H0502", "case_missing"),
+    ):
+        statement = site.signed(staff, subject | changes)
+        assert code in owner.post("/console/approvals", data={"statement": statement}).text, code
+    for changes in ({"case": "儿童姓名"}, {"officer": ""}, {"exchanges": "X99"}, {"days": "31"}, {"days": ""}):
+        assert "form_invalid" in written(owner, case, **changes).text, changes

@@ -14,6 +14,7 @@ ORDER = (
     "overview",
     "review",
     "reviews",
+    "approvals",
     "findings",
     "questions",
     "sample",
