@@ -12,20 +12,18 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from adapters.base import exchange_file, mapping
-from adapters.base.answering import DepartmentSource, Office
+from adapters.base.answering import DepartmentSource
 from adapters.base.mapping import LocalMapping
 from adapters.base.source import LocalPerson, Record, Register, Wanted
 from adapters.directory import Directory
-from adapters.edge.assembly import build_register
-from adapters.edge.log import EdgeLog
+from adapters.edge.assembly import Rebuild, assemble
 from adapters.edge.service import OrderDoor
 from adapters.edge.settings import EdgeSettings
 from gateway.domain.canonical import canonical
@@ -57,9 +55,6 @@ class Failed(Exception):  # noqa: N818 - the outcome of a check
 
 class Skipped(Exception):  # noqa: N818 - the outcome of a check
     """A check has nothing to look at."""
-
-
-Rebuild = Callable[[Register], Register]
 
 
 @dataclass(slots=True)
@@ -166,36 +161,28 @@ class Kit:
 
 @asynccontextmanager
 async def opened_kit(settings: EdgeSettings, rebuild: Rebuild | None = None) -> AsyncIterator[Kit]:
-    """Build the parts. Raises `GatewayFault` where the edge would refuse to start. rebuild: what stands before the register."""
-    exchanges = exchange_file.read(settings.exchanges)
-    local = mapping.load(settings.mapping, exchanges)
+    """The edge of these settings, with a directory and a log of the kit's own, and the kit around it. rebuild: what stands before the
+    register. Raises `GatewayFault` where the edge would refuse to start.
+    """
     with TemporaryDirectory(prefix="runxin-kit-") as folder:
         home = Path(folder)
-        log = EdgeLog(home / "kit.jsonl")
-        register = build_register(settings, local, log)
-        directory = Directory(home / "directory.sqlite", settings.party.department)
-        office = Office(settings.party, settings.region, settings.signing_key, settings.medical)
-        offered = rebuild(register) if rebuild is not None else register
-        source = DepartmentSource(office, exchanges=exchanges, mapping=local, register=offered, directory=directory)
+        edge = assemble(settings, directory=home / "directory.sqlite", log=home / "kit.jsonl", rebuild=rebuild)
         gateway = SigningKey.generate()
-        kit = Kit(
-            settings=settings,
-            exchanges=exchanges,
-            mapping=local,
-            register=offered,
-            directory=directory,
-            source=source,
-            door=OrderDoor(source, gateway.verify_key),
-            gateway=gateway,
-            pair=SealingPair.generate(),
-            ring=KeyRing.open(home / "ring", LocalRootKey.generate()),
-        )
         try:
-            yield kit
+            yield Kit(
+                settings=settings,
+                exchanges=edge.exchanges,
+                mapping=edge.mapping,
+                register=edge.register,
+                directory=edge.directory,
+                source=edge.source,
+                door=OrderDoor(edge.source, gateway.verify_key),
+                gateway=gateway,
+                pair=SealingPair.generate(),
+                ring=KeyRing.open(home / "ring", LocalRootKey.generate()),
+            )
         finally:
-            await register.close()
-            directory.close()
-            log.close()
+            await edge.close()
 
 
 async def sampled(kit: Kit) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from adapters.contract import checks, order_checks, register_checks, report
 from adapters.contract.checks import Result
-from adapters.contract.kit import Rebuild, opened_kit, sampled
+from adapters.contract.kit import opened_kit, sampled
 from adapters.edge import settings as edge_settings
+from adapters.edge.assembly import Rebuild
 from adapters.edge.settings import EdgeSettings
 from gateway.errors import GatewayError
 

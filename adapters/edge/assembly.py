@@ -5,7 +5,7 @@ Rules kept here: everything is validated before anything listens; a mapping for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,8 @@ from adapters.edge.sources import (
 from gateway.domain.exchanges import Exchange
 from gateway.errors import GatewayFault
 
+Rebuild = Callable[[Register], Register]
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -50,18 +52,24 @@ class Edge:
         self.log.close()
 
 
-def assemble(settings: EdgeSettings) -> Edge:
-    """Build an edge. Raises `GatewayFault`: `exchange_file_invalid`, `mapping_invalid`, `directory_invalid`, `edge_settings`."""
+def assemble(
+    settings: EdgeSettings, *, directory: Path | None = None, log: Path | None = None, rebuild: Rebuild | None = None
+) -> Edge:
+    """Build an edge. directory, log: other files than the settings'. rebuild: puts something in front of the register.
+
+    Raises `GatewayFault`: `exchange_file_invalid`, `mapping_invalid`, `directory_invalid`, `edge_settings`.
+    """
     exchanges = exchange_file.read(settings.exchanges)
     local = mapping.load(settings.mapping, exchanges)
     if local.department is not settings.party.department:
         raise mapping_refusal("another_department")
-    log = EdgeLog(settings.log)
-    register = build_register(settings, local, log)
-    directory = Directory(settings.directory, settings.party.department)
+    notes = EdgeLog(log or settings.log)
+    register = build_register(settings, local, notes)
+    offered = rebuild(register) if rebuild is not None else register
+    names = Directory(directory or settings.directory, settings.party.department)
     office = Office(settings.party, settings.region, settings.signing_key, settings.medical)
-    source = DepartmentSource(office, exchanges=exchanges, mapping=local, register=register, directory=directory)
-    return Edge(settings, exchanges, local, register, directory, source, log)
+    source = DepartmentSource(office, exchanges=exchanges, mapping=local, register=offered, directory=names)
+    return Edge(settings, exchanges, local, offered, names, source, notes)
 
 
 def build_register(settings: EdgeSettings, local: LocalMapping, log: EdgeLog) -> Register:
