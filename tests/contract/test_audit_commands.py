@@ -21,6 +21,7 @@ from gateway.domain.entries import EntryDraft
 from gateway.domain.subjects import GATEWAY_SCOPE, Scope
 from gateway.domain.vocabulary import Department, EntryKind, Outcome
 from gateway.errors import GatewayError
+from gateway.flows.retention import dry_run
 from gateway.proofs import verify as standalone
 from gateway.settings import Settings
 from keys import text
@@ -165,3 +166,13 @@ def test_dry_run_names_nobody_and_nothing_goes_by_strangers_signatures(premises,
     assert refused("audit", "retention", "destroy", plan, *both) == "approver_unknown"
     (premises / "torn").write_text(plan.read_text()[:-9])
     assert refused("audit", "retention", "destroy", premises / "torn", *both) == "retention_plan"
+    assert ran("audit", "retention", "waiting") == {"waiting": False}
+
+    async def upkeep() -> None:
+        async with gateway.app.opened(Settings()) as house:
+            await dry_run(house)
+
+    asyncio.run(upkeep())
+    waiting = ran("audit", "retention", "waiting", premises / "waiting")
+    assert (waiting["waiting"], waiting["generations"], waiting["minimum_index"]) == (True, 1, 0)
+    assert ran("audit", "retention", "sign", premises / "waiting", premises / "second", *who)["generations"] == 1
