@@ -570,18 +570,17 @@ def test_settings_that_would_not_be_safe_stop_the_start(values, tmp_path):
 
 @pytest.fixture(scope="module")
 def public(tmp_path_factory):
-    """(provider, site) of a gateway known by a name, a public client that demands two factors."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://localhost:{port}"
-    with Provider(secret="", redirects=[f"{address}/console/sign-in/openid/back"], asks=True) as provider:
-        given = {"openid_client_id": CLIENT, "openid_acr": ("two-factors",), "port": port, "issuer": address}
-        yield provider, make_site(tmp_path_factory.mktemp("public"), openid_issuer=provider.issuer, **given)
+    """(provider, site, bound socket) of a gateway known by a name, a public client that demands two factors."""
+    place = socket.socket()  # held from here on, so that nobody else is given its port
+    place.bind(("127.0.0.1", 0))
+    address = f"http://localhost:{place.getsockname()[1]}"
+    with place, Provider(secret="", redirects=[f"{address}/console/sign-in/openid/back"], asks=True) as provider:
+        given = {"openid_client_id": CLIENT, "openid_acr": ("two-factors",), "issuer": address}
+        yield provider, make_site(tmp_path_factory.mktemp("public"), openid_issuer=provider.issuer, **given), place
 
 
 def test_the_command_line_checks_binds_lists_and_unbinds(public, monkeypatch):
-    provider, site = public
+    provider, site, _ = public
     provider.honest()
     monkeypatch.setenv("RUNXIN_DATA", str(site.settings.data))
     monkeypatch.setenv("RUNXIN_ISSUER", site.settings.issuer)
@@ -635,7 +634,7 @@ def test_a_short_rsa_key_is_no_key_even_where_the_provider_names_it(bits):
 
 @pytest.mark.browser
 def test_in_a_browser_the_session_holds_although_the_way_began_at_another_site(public, chromium):
-    provider, site = public
+    provider, site, place = public
     provider.honest()
     address = site.settings.issuer
 
@@ -647,9 +646,8 @@ def test_in_a_browser_the_session_holds_although_the_way_began_at_another_site(p
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(lambda: asyncio.run(bound())).result()
-    config = uvicorn.Config(build(site.settings), port=site.settings.port, access_log=False, log_level="warning")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    server = uvicorn.Server(uvicorn.Config(build(site.settings), access_log=False, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
     thread.start()
     while not server.started:
         assert thread.is_alive()

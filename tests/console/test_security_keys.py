@@ -97,9 +97,9 @@ class Named(NamedTuple):
 @pytest.fixture(scope="module")
 def named(tmp_path_factory):
     """(address, one-time-code secret, site) of a gateway that is known by a name, with an ordinary account."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    place = socket.socket()  # held from here on, so that nobody else is given its port
+    place.bind(("127.0.0.1", 0))
+    port = place.getsockname()[1]
     site = make_site(tmp_path_factory.mktemp("named"), issuer=f"http://localhost:{port}")
 
     async def ordinary():
@@ -118,8 +118,8 @@ def named(tmp_path_factory):
 
     with ThreadPoolExecutor(1) as pool:
         secret = pool.submit(lambda: asyncio.run(ordinary())).result()
-    server = uvicorn.Server(uvicorn.Config(build(site.settings), port=port, access_log=False, log_level="warning"))
-    thread = threading.Thread(target=server.run)
+    server = uvicorn.Server(uvicorn.Config(build(site.settings), access_log=False, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
     thread.start()
     while not server.started:
         assert thread.is_alive()
