@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from adapters.base.source import Source
+from adapters.certificates import Certificates
 from adapters.edge import assembly, runner, settings
 from adapters.edge.assembly import Edge
 from adapters.edge.following import Follower
 from adapters.edge.inbox import Inbox
 from adapters.edge.local_door import local_door
-from adapters.edge.sdk import SdkGateway
 from adapters.edge.serving import started
 from adapters.remote import PASSED_ON, PROVIDER_CODES, Reachable
 from gateway.domain.orders import Order, Release
@@ -134,13 +134,16 @@ class _AtWork:
     """What one embedded adapter does beside answering orders."""
 
     def __init__(self, edge: Edge, stop: asyncio.Event) -> None:
-        access, self._port, self._door = edge.settings.gateway, None, None
+        access, tls = edge.settings.gateway, edge.settings.tls
+        certificates = Certificates(tls) if tls is not None else None
+        self._port = runner.gateway_port(edge, certificates)
+        self._door = local_door(edge, self._port) if self._port is not None else None
         work: list[Coroutine[None, None, None]] = []
-        if access is not None:
-            self._port = SdkGateway(access.configuration, edge.exchanges, medical=edge.settings.medical)
-            self._door = local_door(edge, self._port)
+        if certificates is not None:
+            work.append(certificates.run(stop, lambda code: edge.log.note("certificates", code=code)))
+        if self._port is not None:
             work.append(Follower(self._port, edge.directory, edge.log).run(stop))
-            if access.inbox:
+            if access is not None and access.inbox:
                 work.append(Inbox(self._port, edge.source, edge.directory, edge.log).run(stop, wait=INBOX_WAIT))
         if self._door is not None:
             work.append(self._door.sender.run(stop))

@@ -37,7 +37,7 @@ async def serve(config: Path) -> None:
     given = settings.load(config)
     certificates = Certificates(given.tls) if given.tls is not None else None
     edge = assembly.assemble(given)
-    gateway = _gateway(edge, certificates)
+    gateway = gateway_port(edge, certificates)
     door = local_door(edge, gateway) if gateway is not None else None
     servers = [
         Server(_app(edge), edge.settings.host, edge.settings.port, member="edge.port", certificates=certificates)
@@ -88,7 +88,7 @@ async def serve(config: Path) -> None:
 async def enrol(config: Path, grant: str | None) -> Enrolment:
     """Enrol the register through the blind door, telling progress as JSON lines on standard output."""
     edge = assembly.assemble(settings.load(config))
-    gateway = _gateway(edge, Certificates(edge.settings.tls) if edge.settings.tls is not None else None)
+    gateway = gateway_port(edge, Certificates(edge.settings.tls) if edge.settings.tls is not None else None)
     if gateway is None:
         raise GatewayFault("edge_settings", member="gateway")
     try:
@@ -106,7 +106,8 @@ def progress(state: Enrolment) -> dict[str, int]:
     return {name: getattr(state, name) for name in Enrolment.__slots__}
 
 
-def _gateway(edge: Edge, certificates: Certificates | None) -> GatewayPort | None:
+def gateway_port(edge: Edge, certificates: Certificates | None) -> GatewayPort | None:
+    """The gateway as the edge's own client reaches it, by its `[tls]` where there is one; None for an edge that only answers orders."""
     access = edge.settings.gateway
     if access is None:
         return None

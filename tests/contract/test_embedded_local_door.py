@@ -8,8 +8,10 @@ import sys
 
 import httpx2
 import pytest
+from cryptography import x509
 
-from adapters import embedded
+from adapters.certificates import Certificates
+from adapters.edge import runner
 from adapters.edge.port import Sent
 from adapters.edge.spool import Spool
 from adapters.embedded import EmbeddedAdapters
@@ -18,7 +20,9 @@ from gateway import cli
 from gateway.errors import GatewayFault
 from keys.signing import SigningKey
 from tests.contract.orders import EDUCATION
+from tests.contract.test_edge_certificates import TLS, files, put
 from tests.contract.test_edge_process import settings
+from tests.support.authority import Authority
 
 pytestmark = pytest.mark.anyio
 ASKED = {
@@ -92,7 +96,7 @@ async def test_what_the_system_sends_is_kept_while_the_gateway_is_away_and_deliv
     assert spool.waits("key-0001")
     spool.close()
     gateway = Gateway()
-    monkeypatch.setattr(embedded, "SdkGateway", lambda *_args, **_more: gateway)
+    monkeypatch.setattr(runner, "SdkGateway", lambda *_args, **_more: gateway)
     async with (made := adapters(config)).working(), outside(made) as system:
         await gateway.arrived.wait()
         # Now or a moment later, by the same key: one delivery.
@@ -135,6 +139,29 @@ async def test_a_door_that_cannot_open_stops_the_start_by_its_name(config, tmp_p
         async with adapters(config).working():
             pass
     assert (caught.value.code, caught.value.facts) == ("edge_settings", {"member": "local.token"})
+
+
+async def test_what_it_asks_of_the_gateway_bears_the_departments_own_certificate(config, tmp_path):
+    authority, there, seen = Authority(), tmp_path / "there", []
+    there.mkdir()
+    put(there, authority)
+    own = put(tmp_path, authority)
+
+    async def close(_reader, writer):
+        der = writer.get_extra_info("ssl_object").getpeercert(True)
+        seen.append(x509.load_der_x509_certificate(der).serial_number)
+        writer.close()
+
+    server = await asyncio.start_server(close, "127.0.0.1", 0, ssl=Certificates(files(there)).listening())
+    config.write_text(config.read_text() + TLS)
+    client = tmp_path / "client.toml"
+    port = server.sockets[0].getsockname()[1]
+    client.write_text(client.read_text().replace("http://127.0.0.1:1", f"https://127.0.0.1:{port}"))
+    async with (made := adapters(config)).working(), outside(made) as system:
+        said = await system.post("/local/send", json=ASKED, headers=TOKEN)
+        assert said.json() == {"queued": "key-0001"}
+    assert set(seen) == {own}
+    server.close()
 
 
 def test_several_workers_do_not_share_one_door(config, monkeypatch, tmp_path):
