@@ -19,8 +19,11 @@ from typing import Any
 import aiosqlite
 
 LOCK_WAIT_MS = 10_000
-LONG_STEPS = 30_000
-"""Steps of SQLite's machine after which a reading is long: a millisecond or so."""
+STEPS = 10_000
+"""Steps of SQLite's machine between two looks at how long a reading takes."""
+
+LONG_LOOKS = 4
+"""Looks after which a reading is long: a millisecond or so."""
 
 _TAKE_LOCK = "BEGIN IMMEDIATE"
 _LONG = frozenset({"executemany", "executescript"})
@@ -36,13 +39,14 @@ class NearConnection(aiosqlite.Connection):
                 path, timeout=LOCK_WAIT_MS / 1000, isolation_level=None, check_same_thread=False
             )
             if not writing:
-                connection.set_progress_handler(self._too_long, LONG_STEPS)
+                connection.set_progress_handler(self._too_long, STEPS)
             return connection
 
         super().__init__(connect, iter_chunk_size=64)
         self._thread.daemon = True
         self._writing = writing
         self._near = False
+        self._looks = 0
         self._last: tuple[Any, ...] = ()
         # What the thread has not finished. While there is anything (a cancelled caller does not stop it), all goes there.
         self._away: deque[None] = deque()
@@ -103,7 +107,7 @@ class NearConnection(aiosqlite.Connection):
     async def _read(self, name: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if name == "execute":
             self._last = (fn, args)
-        self._near = True
+        self._near, self._looks = True, 0
         try:
             return fn(*args, **kwargs)
         except sqlite3.OperationalError as error:
@@ -118,7 +122,10 @@ class NearConnection(aiosqlite.Connection):
         return await self._send(fn, *args, **kwargs)
 
     def _too_long(self) -> int:
-        return int(self._near)
+        # SQLite counts a statement's steps over all its runs, so a look may come in a run of ten steps: one look says nothing. And a
+        # statement that was stopped is lost to the driver, which compiles it anew at every run from then on.
+        self._looks += 1
+        return int(self._near and self._looks >= LONG_LOOKS)
 
 
 def _code(error: sqlite3.OperationalError) -> int:
