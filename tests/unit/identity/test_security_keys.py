@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from gateway.client import statements
 from gateway.domain.parties import Party
 from gateway.errors import BadRequest, Denied
+from gateway.flows.policy_versions import verified
 from gateway.identity.approvals import subject_digest, verify_approval
 from gateway.identity.security_keys import key_subject, read_vouching, standing_keys, vouch
 from gateway.store.registry_changes import disable_person, retire_security_key
@@ -193,6 +194,21 @@ async def test_a_security_key_goes_when_it_is_retired_when_its_term_ends_and_wit
     await world.change(disable_person, world.officer_key.thumbprint)
     await refused(world, text, "approver_unknown")
     assert standing_keys(await world.snapshot(), PERSON, world.clock.seconds) == []
+
+
+async def test_what_was_activated_stays_good_after_security_key_and_person_are_gone(world: World) -> None:
+    device = Authenticator()
+    kid = await vouched(world, device)
+    then, text = world.clock.seconds, device.approval(kid, claims_of(world))
+    await world.change(retire_security_key, device.credential)
+    await world.change(disable_person, world.officer_key.thumbprint)
+    world.clock.step(400 * 86_400)
+    await refused(world, text, "approver_unknown")
+    snapshot = await world.snapshot()
+    (found,) = verified([text], snapshot, SUBJECT, now=then)
+    assert found.approver.person_id == "T0417"
+    with pytest.raises(Denied, match="approval_subject"):
+        verified([text], snapshot, {**SUBJECT, "change": "pc-b"}, now=then)
 
 
 async def test_an_approval_by_security_key_ends_like_any_other(world: World) -> None:
