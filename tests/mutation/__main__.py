@@ -47,7 +47,7 @@ TESTS = {
     "floor": ["floor", "reduce", "check"],
     "obligation_text": ["wire", "floor"],
     "wire": ["wire"],
-    "wire_reading": ["wire"],
+    "wire_reading": ["wire_reading", "wire"],
     "reidentification": ["floor"],
     "shift": ["floor", "reduce"],
 }
