@@ -186,7 +186,7 @@ def _closed(exchange: Exchange | None, request: Request, consumer: Department) -
 
 def _obligation(exchange: Exchange, field: Field, verdict: Verdict) -> Obligation | None:
     """The obligation that all matching rows give together, None where the field is to be withheld."""
-    combined = obligations.combine(obligations.parse(rule.obl).obligation for rule in verdict.matching)
+    combined = obligations.united(tuple([rule.obl for rule in verdict.matching]))
     sealed = combined.sealed or sealing(exchange, field)
     borne = obligations.applies_to(combined, field.type) and not (sealed and field.gate)
     if combined.transform is Transform.SUPPRESS or not borne:

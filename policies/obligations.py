@@ -81,6 +81,14 @@ def write(row: RowObligation) -> str:
     return ";".join((row.obligation.text, *sorted(duty.value for duty in row.duties)))
 
 
+@lru_cache(maxsize=4_096)
+def united(texts: tuple[str, ...]) -> Obligation:
+    """What rows with these `obl` texts give together, their duties aside. The same few rows decide again and again. Raises
+    `ObligationError`.
+    """
+    return combine(parse(text).obligation for text in texts)
+
+
 def combine(obligations: Iterable[Obligation]) -> Obligation:
     """Several obligations as one: the most protective transform in its coarsest form, sealed if any is.
 
