@@ -60,7 +60,7 @@ def postgres_url():
         server.cleanup()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=[pytest.mark.postgres, pytest.mark.soak])])
 async def test_whatever_is_asked_the_answer_is_that_of_the_walk(tmp_path, kind, request):
     draw, clock = random.Random(9), HandClock()
     first_us = int(clock.now().timestamp() * 1e6)
