@@ -28,7 +28,7 @@ from gateway.client.session import Pause, Session
 from gateway.domain.canonical import canonical
 from tests.bench.probes import fsync_probe
 
-ALONE, MANY, IN_FLIGHT = 300, 3000, 32
+ALONE, MANY, IN_FLIGHT = 1500, 3000, 32
 ROUNDS = 3
 FIELDS = ["enrolled", "stage", "grade", "school_org_code", "boarding", "status", "as_of"]
 
@@ -200,16 +200,28 @@ async def drive(port: int, requests: list[bytes], in_flight: int) -> tuple[list[
 def load(world: World, name: str, count: int, in_flight: int) -> dict:
     requests = world.signed(count) if name == "gateway" else world.bare(count)
     process = world.process(name)
-    before = process.cpu_times()
+    before = used(process)
     took, seconds = asyncio.run(drive(world.ports[name], requests, in_flight))
-    after = process.cpu_times()
+    after = used(process)
     took.sort()
     return {
         "rate": count / seconds,
         "p50": statistics.median(took) * 1000,
         "p99": took[int(len(took) * 0.99) - 1] * 1000,
-        "cpu": (after.user + after.system - before.user - before.system) / count * 1000,
+        "cpu": (after - before) / count * 1000,
     }
+
+
+def used(process: psutil.Process) -> float:
+    """Seconds of CPU of every thread that the process has, by the scheduler's own clock where the machine tells it: the usual one
+    ticks a hundred times a second, which is a tenth of what a hundred bare requests cost.
+    """
+    threads = Path(f"/proc/{process.pid}/task")
+    try:
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads.iterdir()) / 1e9
+    except (OSError, ValueError, IndexError):
+        times = process.cpu_times()
+        return times.user + times.system
 
 
 def measure() -> list[dict]:
