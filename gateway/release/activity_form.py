@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import date
@@ -22,7 +21,8 @@ from openpyxl.styles import Alignment, Font
 
 from gateway.domain.canonical import canonical
 from gateway.errors import BadRequest
-from keys.signing import SigningKey, VerifyKey
+from gateway.release.wire_reading import binary, unpadded
+from keys.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
 
 TITLE = "2025年“润心伴成长 同心护未来” 主题活动情况统计表"
 COLUMNS = (
@@ -84,7 +84,7 @@ def write_form(form: ActivityForm, *, signer: SigningKey) -> bytes:
     for number, row in enumerate(form.rows, 1):
         sheet.append([number, row.place, *_shown(astuple(row)[1:])])
     sheet.append([TOTALS, "", *_shown(_totals(form.rows))])
-    sheet.append([f"单位签名：{_text(signer.sign(_signed(form)))}"])
+    sheet.append([f"单位签名：{unpadded(signer.sign(_signed(form)))}"])
     for line in (1, 2, 3):
         sheet.merge_cells(start_row=line, start_column=1, end_row=line, end_column=len(COLUMNS))
     sheet["A1"].font, sheet["A1"].alignment = Font(bold=True, size=14), Alignment(horizontal="center")
@@ -116,7 +116,7 @@ def read_form(data: bytes, *, unit_key: VerifyKey) -> ActivityForm:
             raise BadRequest("form_totals", column=column + 1)
     try:
         signed = _after(signature[0], "单位签名：")
-        unit_key.verify(urlsafe_b64decode(signed + "=" * (-len(signed) % 4)), _signed(form))
+        unit_key.verify(binary(signed, "signature", high=SIGNATURE_BYTES), _signed(form))
     except (BadRequest, ValueError):
         raise BadRequest("form_signature") from None
     return form
@@ -191,7 +191,3 @@ def _after(cell: object, lead: str) -> str:
     if not isinstance(cell, str) or not cell.startswith(lead):
         raise BadRequest("form_columns")
     return cell.removeprefix(lead)
-
-
-def _text(signature: bytes) -> str:
-    return urlsafe_b64encode(signature).rstrip(b"=").decode("ascii")

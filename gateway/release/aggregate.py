@@ -37,6 +37,22 @@ class Published:
     withheld: tuple[str, ...]
 
 
+def small_text(declared: TableOfCounts) -> str:
+    """How a count below the threshold is shown."""
+    return f"<{declared.threshold}"
+
+
+def least_left_out(declared: TableOfCounts) -> int:
+    """The smallest count that is left out: room for a small cell to be anything from 0 to threshold - 1, itself at the threshold still."""
+    return 2 * declared.threshold - 1
+
+
+def rounded(declared: TableOfCounts, number: int) -> int:
+    """A count or total as it is shown."""
+    base = declared.rounding
+    return (number + base // 2) // base * base
+
+
 def publish(
     declared: TableOfCounts, period: str, counts: Mapping[Cell, int], *, kept: Mapping[str, Published]
 ) -> Published:
@@ -77,7 +93,7 @@ def _rectangle(
     """The three corners that cost least. Each has room for the small cell to be anything from 0 to threshold - 1 while it
     stays itself at or above the threshold, which an attacker knows of an "x".
     """
-    room = 2 * declared.threshold - 1
+    room = least_left_out(declared)
     best: tuple[tuple[int, int], tuple[Cell, Cell, Cell]] | None = None
     for row in rows:
         for column in declared.columns:
@@ -97,12 +113,11 @@ def _shown(
     declared: TableOfCounts, period: str, counts: Mapping[Cell, int], rows: list[str], left_out: set[Cell]
 ) -> Published:
     def text(number: int) -> str:
-        base = declared.rounding
-        return str((number + base // 2) // base * base)
+        return str(rounded(declared, number))
 
     def cell_text(cell: Cell) -> str:
         if counts[cell] < declared.threshold:
-            return f"<{declared.threshold}"
+            return small_text(declared)
         return LEFT_OUT if cell in left_out else text(counts[cell])
 
     by_row = {row: sum(counts[row, column] for column in declared.columns) for row in rows}

@@ -7,7 +7,6 @@ sums, is refused by the reader too, whoever signed it; documents of one region f
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,11 +15,11 @@ from typing import Any, NoReturn
 from gateway.domain.canonical import canonical, parse_canonical
 from gateway.domain.exchanges import TableOfCounts
 from gateway.errors import BadRequest
-from gateway.release.aggregate import LEFT_OUT, Published
+from gateway.release.aggregate import LEFT_OUT, Published, least_left_out, rounded, small_text
 from gateway.release.forms_time import is_period
-from gateway.release.wire_reading import matched, members
+from gateway.release.wire_reading import binary, matched, members, unpadded
 from gateway.release.wire_reading import text as short_text
-from keys.signing import SigningKey, VerifyKey
+from keys.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
 
 _CONTEXT = b"runxin-publication-1\n"
 _MEMBERS = frozenset(
@@ -34,7 +33,7 @@ _DIGEST = re.compile(r"(?:[0-9a-f]{64})?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What a document says. region: six digits. unit: the unified social credit code of who publishes.
+    """What a document says. region: six digits. unit: the name of who publishes.
 
     before: SHA-256 hex of the document of the period before, empty for the first.
     """
@@ -50,7 +49,7 @@ def write(publication: Publication, signer: SigningKey) -> bytes:
     """The document: one line of canonical JSON, one line of the unit's Ed25519 signature over it. Raises as `require_safe` does."""
     require_safe(publication.table, publication.published)
     told = canonical(_told(publication))
-    return told + b"\n" + urlsafe_b64encode(signer.sign(_CONTEXT + told)).rstrip(b"=") + b"\n"
+    return b"%b\n%b\n" % (told, unpadded(signer.sign(_CONTEXT + told)).encode("ascii"))
 
 
 def read(document: bytes, table: TableOfCounts, key: VerifyKey) -> Publication:
@@ -62,7 +61,7 @@ def read(document: bytes, table: TableOfCounts, key: VerifyKey) -> Publication:
     if len(document) > MOST:
         _refuse("size")
     try:
-        key.verify(urlsafe_b64decode(signature + b"=" * (-len(signature) % 4)), _CONTEXT + told)
+        key.verify(binary(signature.decode("ascii"), "signature", high=SIGNATURE_BYTES), _CONTEXT + told)
     except (BadRequest, ValueError):
         raise BadRequest("publication_signature") from None
     try:
@@ -129,8 +128,8 @@ def require_safe(table: TableOfCounts, published: Published) -> None:
         or published.column_totals.keys() != set(table.columns)
     ):
         raise BadRequest("table_undeclared")
-    small = f"<{table.threshold}"
-    least = _rounded(table.threshold, table.rounding)
+    small = small_text(table)
+    least = rounded(table, table.threshold)
     for text in published.cells.values():
         if text not in (small, LEFT_OUT) and not (_is_count(text) and int(text) >= least):
             _refuse("cell")
@@ -174,14 +173,13 @@ def _require_room(table: TableOfCounts, texts: list[str], total: int, small: str
     if not hidden_small and not left_out:
         if abs(rest) > slack:
             _refuse("sum")
-    elif rest + slack < left_out * (2 * table.threshold - 1):
+    elif rest + slack < left_out * least_left_out(table):
         # A small cell never stands alone in a line, so there is no largest total to hold against.
         _refuse("sum")
 
 
 def _told(publication: Publication) -> dict[str, Any]:
     published, table = publication.published, publication.table
-    rows = [row for row in table.rows if row not in published.withheld]
     return {
         "table": table.name,
         "region": publication.region,
@@ -190,7 +188,7 @@ def _told(publication: Publication) -> dict[str, Any]:
         "threshold": table.threshold,
         "rounding": table.rounding,
         "before": publication.before,
-        "cells": {row: {column: published.cells[row, column] for column in table.columns} for row in rows},
+        "cells": {row: {name: published.cells[row, name] for name in table.columns} for row in published.row_totals},
         "rows": dict(published.row_totals),
         "columns": dict(published.column_totals),
         "total": published.total,
@@ -227,10 +225,6 @@ def _texts(value: object) -> dict[str, str]:
 
 def _is_count(text: object) -> bool:
     return isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= 12
-
-
-def _rounded(number: int, base: int) -> int:
-    return (number + base // 2) // base * base
 
 
 def _refuse(reason: str) -> NoReturn:

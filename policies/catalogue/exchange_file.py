@@ -71,6 +71,7 @@ def read_exchange(
         raise table.refusal("`reach` must be own or rule")
     consent, scopes = _consumers(table.table("consumers"))
     fields = _fields(table.table("fields"), classes)
+    counts, coarser = table.optional_table("table"), table.optional_table("generalisation")
     exchange = Exchange(
         id=exchange_id,
         zh=table.text("zh"),
@@ -98,10 +99,8 @@ def read_exchange(
         responsible=_responsible(table.table("responsible")),
         assessment=table.optional_text("assessment"),
         seed=table.text("seed"),
-        table=read_table(exchange_id, table.table("table")) if table.has("table") else None,
-        generalisation=read_generalisation(table.table("generalisation"), fields)
-        if table.has("generalisation")
-        else None,
+        table=read_table(exchange_id, counts) if counts else None,
+        generalisation=read_generalisation(coarser, fields) if coarser else None,
     )
     outside = (table.optional_text("external_provider"), table.optional_text("external_consumer"))
     _require_lawful(table, exchange, assessments)

@@ -96,9 +96,9 @@ class Table:
             raise self.refusal(f"`{key}` must be a table")
         return Table(value, f"{self.where} [{key}]")
 
-    def has(self, key: str) -> bool:
-        """Whether the key is there and not read yet."""
-        return key in self._values
+    def optional_table(self, key: str) -> Table | None:
+        """The table under a key, or None where the key is absent."""
+        return self.table(key) if key in self._values else None
 
     def tables(self, key: str) -> tuple[Table, ...]:
         """The list of tables under a key; empty where absent."""
