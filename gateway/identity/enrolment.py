@@ -8,7 +8,6 @@ encrypted detail.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 
 from gateway.domain.canonical import canonical
@@ -17,6 +16,7 @@ from gateway.domain.orders import SealingKey
 from gateway.domain.parties import Client, Party
 from gateway.domain.vocabulary import EntryKind, Outcome
 from gateway.identity.people import read_person_key
+from gateway.identity.statements import text_of
 from gateway.store.database import Writing
 from gateway.store.registry import Snapshot
 from gateway.store.registry_changes import (
@@ -169,8 +169,7 @@ def key_commitment(use: str, party: Party, kid: str, public_key: bytes) -> bytes
     """SHA-256 of the canonical statement "this key is this party's, for this use": what the skeleton of the key's entry
     holds. use: `sender`, `client` or `sealing:<suite>`.
     """
-    key = base64.urlsafe_b64encode(public_key).rstrip(b"=").decode()
-    return hashlib.sha256(canonical({"key": key, "kid": kid, "party": party.text, "use": use})).digest()
+    return hashlib.sha256(canonical({"key": text_of(public_key), "kid": kid, "party": party.text, "use": use})).digest()
 
 
 def _switched(code: str, kind: str, target: str, by: str) -> EntryDraft:

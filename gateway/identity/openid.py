@@ -9,7 +9,6 @@ but issuer and subject: who that is, and in which role, the gateway's own bindin
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
@@ -23,7 +22,7 @@ from jwt import PyJWK
 from jwt.api_jws import PyJWS
 from jwt.exceptions import PyJWKError, PyJWTError
 
-from gateway.identity.statements import Unsound, object_of, parts_of
+from gateway.identity.statements import Unsound, object_of, parts_of, text_of
 
 SKEW = 60
 """Seconds by which two clocks may differ."""
@@ -81,7 +80,7 @@ class Attempt:
     def challenge(self) -> str:
         """The code challenge, S256 (RFC 7636)."""
         digest = hashlib.sha256(self.verifier.encode("ascii")).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return text_of(digest)
 
 
 # --- the provider ---------------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from gateway.identity.statements import (
     require,
     require_members,
     text_claim,
+    text_of,
     time_claim,
     verify,
 )
@@ -84,7 +85,7 @@ def verify_proof(
         _require_own_key(statement.header, key)
         jti = text_claim(claims, "jti", longest=128)
         require(_JTI.fullmatch(jti) is not None and claims["htm"] == method and claims["htu"] == url)
-        require(token_digest is None or _same(claims["ath"], _base64url(token_digest)))
+        require(token_digest is None or _same(claims["ath"], text_of(token_digest)))
         issued = time_claim(claims, "iat")
         require(issued <= now + SKEW)
     except Unsound as error:
@@ -112,7 +113,3 @@ def _require_own_key(header: Any, key: VerifyKey) -> None:
 
 def _same(claim: object, expected: str) -> bool:
     return isinstance(claim, str) and hmac.compare_digest(claim.encode(), expected.encode())
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

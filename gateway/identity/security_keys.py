@@ -13,7 +13,6 @@ within another site's page.
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +29,7 @@ from gateway.domain.vocabulary import EntryKind, Outcome
 from gateway.errors import BadRequest, Denied
 from gateway.identity.enrolment import key_commitment
 from gateway.identity.signed_subjects import SECURITY_KEY_TYPE, SubjectSigned, read_subject, subject_signed
-from gateway.identity.statements import Unsound, bytes_of, expired, object_of, parts_of, require, text_claim
+from gateway.identity.statements import Unsound, bytes_of, expired, object_of, parts_of, require, text_claim, text_of
 from gateway.store.database import Writing
 from gateway.store.registry import SecurityKey, Snapshot
 from gateway.store.registry_changes import Effect, add_security_key, retire_security_key
@@ -76,12 +75,12 @@ class Vouched:
     @property
     def credential_text(self) -> str:
         """The authenticator's id as base64url, as WebAuthn's JSON forms have it."""
-        return _base64url(self.credential)
+        return text_of(self.credential)
 
 
 def key_subject(*, label: str, credential: bytes, key: bytes, host: str, origin: str) -> dict[str, Any]:
     """What a person signs to vouch for a security key."""
-    found = {"kind": KIND, "label": label, "credential": _base64url(credential), "key": _base64url(key)}
+    found = {"kind": KIND, "label": label, "credential": text_of(credential), "key": text_of(key)}
     return {**found, "host": host, "origin": origin}
 
 
@@ -208,11 +207,7 @@ def _require_asserted(assertion: Mapping[str, Any], signed: str, found: Vouched)
 
 
 def _kid(statement: str) -> str:
-    return _base64url(hashlib.sha256(statement.encode("ascii")).digest())
-
-
-def _base64url(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
+    return text_of(hashlib.sha256(statement.encode("ascii")).digest())
 
 
 __all__ = [

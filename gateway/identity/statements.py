@@ -79,13 +79,18 @@ def parts_of(text: str) -> tuple[bytes, bytes, bytes]:
     return first, second, third
 
 
+def text_of(data: bytes) -> str:
+    """Unpadded base64url: the one spelling that `bytes_of` reads."""
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
 def bytes_of(text: str) -> bytes:
     """The bytes behind unpadded base64url, which has one spelling for each. Raises `Unsound`."""
     try:
         found = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
     except ValueError as error:
         raise Unsound from error
-    if urlsafe_b64encode(found).rstrip(b"=") != text.encode("ascii"):
+    if text_of(found) != text:
         raise Unsound
     return found
 

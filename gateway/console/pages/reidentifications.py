@@ -8,7 +8,6 @@ the browser with the organisation's own key, which never comes here; it is shown
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64encode
 from functools import partial
 from typing import Any
 
@@ -113,13 +112,13 @@ async def reidentify_look(visit: Visit) -> Response:
     """The one view: what the source's register says, still sealed; this answer is the only place where it ever stands."""
     body = await reidentify_desk.look(visit.house, visit.path("request"), by=by(visit))
     answer: dict[str, Any] = json.loads(body)
-    sender = reidentify.source_named(visit.house, answer["source"]).sender_key.public
+    sender = reidentify.source_named(visit.house, answer["source"]).sender_key
     return visit.page(
         "reidentified.html",
         line=canonical(answer["line"]).decode(),
         source=answer["source"],
         recipient=_own_party(visit).text,
-        sender=urlsafe_b64encode(sender).rstrip(b"=").decode(),
+        sender=sender.jwk()["x"],
         suite=answer["line"]["seal"]["suite"],
     )
 
