@@ -84,7 +84,7 @@ def from_json(value: dict[str, Any]) -> Exchange:
     return Exchange(**given)
 
 
-def _members(value: Citation | Field) -> dict[str, Any]:
+def _members(value: Citation | Field | TableOfCounts) -> dict[str, Any]:
     return {f.name: v for f in fields(value) if (v := getattr(value, f.name)) is not None}
 
 
@@ -106,8 +106,7 @@ def _gate(value: dict[str, Any]) -> GateRule:
 
 
 def _table_to_json(table: TableOfCounts) -> dict[str, Any]:
-    value = {f.name: getattr(table, f.name) for f in fields(table)}
-    return value | {"rows": list(table.rows), "columns": list(table.columns)}
+    return _members(table) | {"rows": list(table.rows), "columns": list(table.columns)}
 
 
 def _table(value: dict[str, Any]) -> TableOfCounts:

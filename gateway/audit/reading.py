@@ -144,19 +144,42 @@ async def open_detail(reading: Reading, keeper: Keeper, row: EntryRow, known: Se
     if kind != PLAIN_DETAIL:
         raise GatewayFault("log_entry_invalid", index=row.index)
     near = [key for holder in (*known, LOG_HOLDER) for key in await store.key_generations(reading, holder)]
-    for candidates in (near, None):
-        rows = await store.all_keys(reading) if candidates is None else candidates
-        detail = detail_by(keeper, row, rows)
-        if detail is not None:
-            return detail
-    raise BadRequest("detail_destroyed")
+    detail = detail_by(keeper, row, near)
+    if detail is None:
+        detail = detail_by(keeper, row, await store.all_keys(reading))
+    if detail is None:
+        raise BadRequest("detail_destroyed")
+    return detail
 
 
 def detail_by(keeper: Keeper, row: EntryRow, keys: Sequence[KeyRow]) -> dict[str, Any] | None:
     """The detail as these keys open it, checked against its skeleton; None where they do not, or where it is not a plain one."""
     if row.detail is None or row.detail[:1] != PLAIN_DETAIL:
         return None
-    sealed = row.detail[1:]
+    opened = _unsealed(keeper, row, row.detail[1:], keys)
+    if opened is None:
+        return None
+    salted, whose = opened
+    detail = read_detail(salted, read_skeleton(row.leaf))
+    if "children" in detail:
+        # As they are known now: the gateway's own scope may have been rotated since the detail was sealed.
+        detail["children"] = [holder.hex() for holder in whose]
+    return detail
+
+
+async def opened_bytes(reading: Reading, keeper: Keeper, row: EntryRow, known: Sequence[bytes]) -> bytes:
+    """Salt and JSON of a detail as committed, for an export."""
+    if row.detail is None:
+        raise BadRequest("detail_destroyed")
+    keys = [key for holder in (*known, LOG_HOLDER) for key in await store.key_generations(reading, holder)]
+    opened = _unsealed(keeper, row, row.detail[1:], keys)
+    if opened is None:
+        raise BadRequest("detail_destroyed")
+    return opened[0]
+
+
+def _unsealed(keeper: Keeper, row: EntryRow, sealed: bytes, keys: Sequence[KeyRow]) -> tuple[bytes, list[bytes]] | None:
+    """Salt and JSON as these keys open them, and whose keys they are; None where they do not."""
     hints = [row.hints[at : at + HINT_BYTES] for at in range(0, len(row.hints), HINT_BYTES)]
     holders = _matching(keeper, keys, hints, sealed[:12])
     for chosen in itertools.islice(itertools.product(*holders), 64):
@@ -164,27 +187,8 @@ def detail_by(keeper: Keeper, row: EntryRow, keys: Sequence[KeyRow]) -> dict[str
             salted = aead_open(joint_key(chosen), sealed, row.entry_id.encode())
         except GatewayFault:
             continue
-        detail = read_detail(salted, read_skeleton(row.leaf))
-        if "children" in detail:
-            # As they are known now: the gateway's own scope may have been rotated since the detail was sealed.
-            detail["children"] = [holding[key].hex() for holding, key in zip(holders, chosen, strict=True)]
-        return detail
+        return salted, [holding[key] for holding, key in zip(holders, chosen, strict=True)]
     return None
-
-
-async def opened_bytes(reading: Reading, keeper: Keeper, row: EntryRow, known: Sequence[bytes]) -> bytes:
-    """Salt and JSON of a detail as committed, for an export."""
-    if row.detail is None:
-        raise BadRequest("detail_destroyed")
-    sealed = row.detail[1:]
-    hints = [row.hints[at : at + HINT_BYTES] for at in range(0, len(row.hints), HINT_BYTES)]
-    rows = [key for holder in (*known, LOG_HOLDER) for key in await store.key_generations(reading, holder)]
-    for chosen in itertools.islice(itertools.product(*_matching(keeper, rows, hints, sealed[:12])), 64):
-        try:
-            return aead_open(joint_key(chosen), sealed, row.entry_id.encode())
-        except GatewayFault:
-            continue
-    raise BadRequest("detail_destroyed")
 
 
 async def write_index(log: AuditLog) -> Receipt:

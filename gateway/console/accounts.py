@@ -259,6 +259,11 @@ async def _failed(house: House, account: Account, row: AccountRow, why: str, now
 async def _other(house: House, name: str, by: Account) -> Account:
     if name == by.name:
         raise Refused("account_own")
+    return await named(house, name)
+
+
+async def named(house: House, name: str) -> Account:
+    """An account. `Refused("account_unknown")`."""
     async with house.database.read() as reading:
         row = await store.find_account(reading, name)
     if row is None:

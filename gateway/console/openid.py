@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.console.accounts import Account, told
+from gateway.console import sessions
+from gateway.console.accounts import Account, named, told
 from gateway.console.refusals import Refused
 from gateway.console.sessions import digest, new_token
 from gateway.domain.vocabulary import EntryKind, Outcome
@@ -44,6 +45,7 @@ from keys.aead import aead_open, aead_seal
 GOOD_SECONDS = 280
 """Seconds from leaving for the provider to coming back: shorter than the claim that makes an attempt good once is kept."""
 BACK = "/console/sign-in/openid/back"
+COOKIE = "runxin-openid"
 _COOKIE = b"runxin/console/openid-attempt"
 
 
@@ -69,7 +71,7 @@ async def bind(house: House, secret: bytes, issuer: str, subject: str, name: str
     """
     if not 0 < len(subject) <= 255 or not subject.isprintable():
         raise Refused("form_invalid")
-    account = await _account(house, name)
+    account = await named(house, name)
     row = BindingRow(subject_digest(secret, issuer, subject), name, issuer, _now(house))
 
     async def effect(writing: Writing) -> None:
@@ -84,7 +86,7 @@ async def bind(house: House, secret: bytes, issuer: str, subject: str, name: str
 
 async def unbind(house: House, name: str, *, by: str) -> int:
     """Undo an account's binding; its sessions end. The entry's index. Raises `Refused`: account_unknown, openid_unbound."""
-    account = await _account(house, name)
+    account = await named(house, name)
 
     async def effect(writing: Writing) -> None:
         if not await bindings.drop_binding(writing, name):
@@ -202,29 +204,15 @@ def redirect_uri(settings: Settings) -> str:
     return settings.issuer + BACK
 
 
-def cookie_name(request: Request) -> str:
-    """The attempt's cookie on this connection."""
-    return "__Host-runxin-openid" if request.url.scheme == "https" else "runxin-openid"
-
-
 def keep(request: Request, response: Response, secret: bytes, attempt: Attempt) -> None:
     """Seal an attempt into the browser's cookie. Lax: the browser comes back from another site."""
     sealed = urlsafe_b64encode(aead_seal(_key(secret), packed(attempt), _COOKIE)).decode()
-    response.set_cookie(
-        cookie_name(request),
-        sealed,
-        max_age=GOOD_SECONDS,
-        path="/",
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="lax",
-    )
+    sessions.give(request, response, sealed, name=COOKIE, seconds=GOOD_SECONDS, samesite="lax")
 
 
 def drop(request: Request, response: Response) -> None:
     """Let the browser forget its attempt."""
-    secure = request.url.scheme == "https"
-    response.delete_cookie(cookie_name(request), path="/", secure=secure, httponly=True, samesite="lax")
+    sessions.take(request, response, name=COOKIE, samesite="lax")
 
 
 def unseal(secret: bytes, cookie: str) -> Attempt:
@@ -234,14 +222,6 @@ def unseal(secret: bytes, cookie: str) -> Attempt:
     except Exception as error:
         # Whatever somebody put there, it was not sealed here.
         raise _refused("cookie") from error
-
-
-async def _account(house: House, name: str) -> Account:
-    async with house.database.read() as reading:
-        row = await store.find_account(reading, name)
-    if row is None:
-        raise Refused("account_unknown")
-    return Account.of(row)
 
 
 def _key(secret: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +19,7 @@ from gateway.store.console import SessionRow
 IDLE_SECONDS = 30 * 60
 LONGEST_SECONDS = 8 * 3600
 SEEN_EVERY = 60
+COOKIE = "runxin"
 
 
 def new_token() -> str:
@@ -35,31 +37,41 @@ def alive(session: SessionRow, now: int) -> bool:
     return now - session.seen < IDLE_SECONDS and now - session.started < LONGEST_SECONDS
 
 
-def cookie_name(request: Request) -> str:
+def cookie_name(request: Request, name: str = COOKIE) -> str:
     """The cookie's name on this connection."""
-    return "__Host-runxin" if request.url.scheme == "https" else "runxin"
+    return f"__Host-{name}" if request.url.scheme == "https" else name
 
 
-def token_of(request: Request) -> str:
+def token_of(request: Request, name: str = COOKIE) -> str:
     """The token that the browser sent, "" for none."""
-    return request.cookies.get(cookie_name(request), "")
+    return request.cookies.get(cookie_name(request, name), "")
 
 
-def give(request: Request, response: Response, token: str) -> None:
-    """Hand a token to the browser."""
+def give(
+    request: Request,
+    response: Response,
+    token: str,
+    *,
+    name: str = COOKIE,
+    seconds: int = LONGEST_SECONDS,
+    samesite: Literal["lax", "strict"] = "strict",
+) -> None:
+    """Hand a token to the browser, for some seconds."""
     response.set_cookie(
-        cookie_name(request),
+        cookie_name(request, name),
         token,
-        max_age=LONGEST_SECONDS,
+        max_age=seconds,
         path="/",
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="strict",
+        samesite=samesite,
     )
 
 
-def take(request: Request, response: Response) -> None:
+def take(
+    request: Request, response: Response, *, name: str = COOKIE, samesite: Literal["lax", "strict"] = "strict"
+) -> None:
     """Let the browser forget its token."""
     response.delete_cookie(
-        cookie_name(request), path="/", secure=request.url.scheme == "https", httponly=True, samesite="strict"
+        cookie_name(request, name), path="/", secure=request.url.scheme == "https", httponly=True, samesite=samesite
     )

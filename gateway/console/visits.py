@@ -97,6 +97,11 @@ class Visit:
             raise Refused("form_invalid")
         return word
 
+    @property
+    def statement(self) -> str:
+        """The signed statement from the form, "" for none."""
+        return self.form.get("statement", "").strip()[:LONGEST_STATEMENT]
+
     def prose(self, name: str) -> str:
         """Free text from the form that holds nobody's identifiers. `Refused` (reason_short, text_identifies)."""
         text = self.form.get(name, "").strip()[:LONGEST_TEXT]

@@ -14,7 +14,7 @@ from gateway.client.statements import case_access
 from gateway.console.doors import door
 from gateway.console.pages.drafts import OWNERS, by
 from gateway.console.refusals import Refused
-from gateway.console.visits import LONGEST_STATEMENT, Visit
+from gateway.console.visits import Visit
 from gateway.domain.canonical import canonical
 from gateway.flows import cases as flow
 from gateway.identity.approvals import subject_digest
@@ -56,7 +56,7 @@ async def approval_write(visit: Visit) -> Response:
 @door("POST", "/approvals", roles=OWNERS, does="Hand in an approval")
 async def approval_hand_in(visit: Visit) -> Response:
     """Record what an approver signed."""
-    statement = visit.form.get("statement", "").strip()[:LONGEST_STATEMENT]
+    statement = visit.statement
     await flow.approve_in_person(visit.house, statement, by=by(visit))
     return await _page(visit, done=True)
 

@@ -21,7 +21,7 @@ from gateway.console.pages.catalogue import READERS
 from gateway.console.refusals import Refused
 from gateway.console.roles import Role
 from gateway.console.rule_forms import LONGEST, Gathered
-from gateway.console.visits import LONGEST_STATEMENT, Visit
+from gateway.console.visits import Visit
 from gateway.domain.canonical import canonical
 from gateway.domain.clock import SHANGHAI
 from gateway.errors import BadRequest, Denied, GatewayError
@@ -151,7 +151,7 @@ async def draft(visit: Visit) -> Response:
 @door("POST", "/drafts/{change}/approve", roles=OWNERS, does="Sign a draft")
 async def draft_approve(visit: Visit) -> Response:
     """Hand in a signature that an approver's own key made."""
-    statement = visit.form.get("statement", "").strip()[:LONGEST_STATEMENT]
+    statement = visit.statement
     step = await policy_changes.approve(visit.house, visit.path("change"), statement, by=by(visit))
     await policy_changes.carry_out(visit.house, step)
     return visit.go("draft", change=visit.path("change"))

@@ -32,7 +32,7 @@ async def openid_begin(visit: Visit) -> Response:
 async def openid_back(visit: Visit) -> Response:
     """Begin a session, if what the provider sent along holds."""
     client, console = _client(visit), visit.console
-    cookie = visit.request.cookies.get(openid.cookie_name(visit.request), "")
+    cookie = sessions.token_of(visit.request, openid.COOKIE)
     answer = visit.request.query_params.multi_items()
     try:
         _, token = await openid.finish(

@@ -18,7 +18,7 @@ from gateway.console.doors import door
 from gateway.console.pages.drafts import by
 from gateway.console.refusals import Refused
 from gateway.console.roles import Role
-from gateway.console.visits import LONGEST_STATEMENT, Visit
+from gateway.console.visits import Visit
 from gateway.domain.canonical import canonical
 from gateway.domain.parties import Party
 from gateway.domain.vocabulary import Department, ScopeKind
@@ -73,7 +73,7 @@ async def reidentify_write(visit: Visit) -> Response:
 @door("POST", "/reidentifications", roles=ASKERS, does="Hand in a re-identification request")
 async def reidentify_ask(visit: Visit) -> Response:
     """Keep the request that this visitor signed."""
-    asked = await reidentify_desk.ask(visit.house, _statement(visit), by=by(visit))
+    asked = await reidentify_desk.ask(visit.house, visit.statement, by=by(visit))
     return visit.go("reidentification", request=asked)
 
 
@@ -103,7 +103,7 @@ async def reidentification(visit: Visit) -> Response:
 async def reidentify_approve(visit: Visit) -> Response:
     """Hand in an approver's signature."""
     request = visit.path("request")
-    await reidentify_desk.approve(visit.house, request, _statement(visit), by=by(visit))
+    await reidentify_desk.approve(visit.house, request, visit.statement, by=by(visit))
     return visit.go("reidentification", request=request)
 
 
@@ -181,7 +181,3 @@ def _closed_scopes(visit: Visit) -> dict[str, str]:
         for one in exchanges
         if visit.department is not None and one.scopes.get(visit.department) is ScopeKind.CLOSED
     }
-
-
-def _statement(visit: Visit) -> str:
-    return visit.form.get("statement", "").strip()[:LONGEST_STATEMENT]

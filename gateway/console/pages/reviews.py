@@ -15,7 +15,7 @@ from gateway.console.pages.drafts import by
 from gateway.console.pages.parties import BOOK_READERS
 from gateway.console.refusals import Refused
 from gateway.console.roles import Role
-from gateway.console.visits import LONGEST_STATEMENT, Visit
+from gateway.console.visits import Visit
 from gateway.domain.canonical import canonical
 from gateway.domain.vocabulary import Department
 from gateway.errors import Denied
@@ -55,7 +55,6 @@ async def review_task(visit: Visit) -> Response:
         late=task.state == "open" and task.due < visit.now * 1_000_000,
         department=Department(task.party.partition("/")[2]),
         finding=finding,
-        findings=FINDINGS,
         subject=canonical(subject).decode(),
         digest=subject_digest(subject),
         why=visit.why_not("review_conclude", partial(_open, task)),
@@ -67,7 +66,7 @@ async def review_conclude(visit: Visit) -> Response:
     """Hand in the reviewer's signature over the finding."""
     task = await _own_task(visit)
     finding = visit.chosen("finding", FINDINGS)
-    statement = visit.form.get("statement", "").strip()[:LONGEST_STATEMENT]
+    statement = visit.statement
     await flow.conclude(
         visit.house,
         task.review_id,

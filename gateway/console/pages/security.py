@@ -13,7 +13,7 @@ from gateway.console import security_keys
 from gateway.console.doors import door
 from gateway.console.refusals import Refused
 from gateway.console.roles import EVERYBODY
-from gateway.console.visits import LONGEST_STATEMENT, Visit
+from gateway.console.visits import Visit
 from gateway.domain.canonical import canonical
 from gateway.errors import Denied
 from gateway.identity.approvals import subject_digest
@@ -72,7 +72,7 @@ async def key_add(visit: Visit) -> Response:
 async def key_vouch(visit: Visit) -> Response:
     """Hand in the statement by which the person vouches for the key."""
     require_enrolled(visit)
-    statement = visit.form.get("statement", "").strip()[:LONGEST_STATEMENT]
+    statement = visit.statement
     await security_keys.vouch(visit.house, visit.console.settings, visit.account, _credential(visit), statement)
     return visit.go("own_keys")
 

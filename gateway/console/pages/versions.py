@@ -16,7 +16,7 @@ from gateway.console.pages.catalogue import READERS
 from gateway.console.pages.drafts import OWNERS, by, told_changes
 from gateway.console.refusals import Refused
 from gateway.console.searching import find
-from gateway.console.visits import LONGEST_STATEMENT, Visit
+from gateway.console.visits import Visit
 from gateway.console.works import DONE, RUNNING, Progress
 from gateway.domain.canonical import canonical
 from gateway.domain.vocabulary import EntryKind
@@ -95,7 +95,7 @@ async def version_compare(visit: Visit) -> Response:
 async def version_back(visit: Visit) -> Response:
     """Hand in an approver's signature; the earlier version decides at once."""
     number = visit.number(visit.form.get("number", ""))
-    statement = visit.form.get("statement", "").strip()[:LONGEST_STATEMENT]
+    statement = visit.statement
     step = await policy_changes.roll_back(visit.house, statement, by=by(visit), number=number)
     await policy_changes.carry_out(visit.house, step)
     return visit.go("versions")

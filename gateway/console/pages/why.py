@@ -15,21 +15,24 @@ from gateway.console.refusals import Refused
 from gateway.console.visits import Visit
 from gateway.domain.clock import policy_time
 from gateway.domain.vocabulary import Action, ConsentState, Department, Door
+from gateway.flows.policy_changes import Line
 from policies import regions
 from policies.explain import explain
-from policies.snapshot import Request
+from policies.snapshot import Request, Snapshot
 
 
 @door("GET", "/why", roles=READERS, does="Why, and why not", menu="policy")
 async def why(visit: Visit) -> Response:
     """The form."""
-    return await _page(visit, {"region": "330106", "con": str(ConsentState.STATUTORY)}, None)
+    chosen = {"region": "330106", "con": str(ConsentState.STATUTORY)}
+    return _page(visit, chosen, None, await as_of(visit, ""))
 
 
 @door("POST", "/why", roles=READERS, does="Ask why, or why not")
 async def why_asked(visit: Visit) -> Response:
     """The answer, field by field."""
-    snapshot, _, _ = await as_of(visit, visit.form.get("version", ""))
+    shown = await as_of(visit, visit.form.get("version", ""))
+    snapshot = shown[0]
     department = Department(visit.chosen("department", Department))
     function = visit.chosen("function", [*snapshot.catalogue.functions, "inbox"])
     exchange = snapshot.catalogue.exchanges[visit.chosen("exchange", snapshot.catalogue.exchanges)]
@@ -53,11 +56,11 @@ async def why_asked(visit: Visit) -> Response:
     if action is Action.SUBMIT and exchange.consumers:
         consumer = Department(visit.chosen("consumer", Department, empty=True) or exchange.consumers[0])
     answered = explain(snapshot, request, consumer=consumer)
-    return await _page(visit, dict(visit.form), (exchange, request, answered))
+    return _page(visit, dict(visit.form), (exchange, request, answered), shown)
 
 
-async def _page(visit: Visit, chosen: dict[str, str], answered: object) -> Response:
-    snapshot, number, versions = await as_of(visit, chosen.get("version", ""))
+def _page(visit: Visit, chosen: dict[str, str], answered: object, shown: tuple[Snapshot, int, list[Line]]) -> Response:
+    snapshot, number, versions = shown
     catalogue, tongue = snapshot.catalogue, visit.tongue
     rows = {rule.id: rule for rule in snapshot.rules}
     functions = {name: tongue.name(one) for name, one in catalogue.functions.items()}
