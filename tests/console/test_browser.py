@@ -136,8 +136,8 @@ class Seat:
         self.page.fill("[data-org]", CODE)
         self.page.select_option("[data-dept]", department)
         self.page.set_input_files("[data-key-file]", site.key_file(staff))
-        self.page.get_by_role("button", name=button, exact=True).click()
-        self.page.wait_for_load_state()
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name=button, exact=True).click()
         secret = "".join(site.key_file(staff).read_text().splitlines()[1:-1])
         assert not [body for body in sent if secret[:40] in body or "PRIVATE" in body]
 
