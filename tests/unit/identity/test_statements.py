@@ -29,8 +29,9 @@ def refused(text: str) -> None:
         verify(text, typ="x+jwt", key=KEY.verify_key)
 
 
-def raw(header: str, payload: str) -> str:
-    segments = [base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode() for part in (header, payload)]
+def raw(header: str, payload: str, encoding: str = "utf-8") -> str:
+    parts = (header.encode(), payload.encode(encoding))
+    segments = [base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts]
     signature = base64.urlsafe_b64encode(KEY.sign(".".join(segments).encode())).rstrip(b"=").decode()
     return ".".join([*segments, signature])
 
@@ -61,6 +62,19 @@ def test_a_payload_that_is_no_plain_object_is_not_read(payload: str) -> None:
     refused(raw(HEADER, payload))
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_payload_in_another_encoding_than_utf8_is_not_read(encoding: str) -> None:
+    refused(raw(HEADER, '{"a":1}', encoding))
+
+
+def test_another_keys_signature_and_one_of_another_length_are_refused() -> None:
+    other = sign({"a": 1}, typ="x+jwt", key=SigningKey.from_seed(b"o" * 32))
+    signed, _, signature = GOOD.rpartition(".")
+    refused(f"{signed}.{other.rpartition('.')[2]}")
+    refused(f"{signed}.{signature[:-4]}")
+    refused(f"{signed}.{signature}AAAA")
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -71,6 +85,10 @@ def test_a_payload_that_is_no_plain_object_is_not_read(payload: str) -> None:
         '{"typ":"x+jwt","alg":"EdDSA","kid":"k","crit":["b64"],"b64":false}',
         '{"typ":"x+jwt","alg":"EdDSA","kid":"k","jku":"https://x.example"}',
         '{"typ":"X+JWT","alg":"EdDSA","kid":"k"}',
+        '{"typ":"x+jwt","alg":"EdDSA","kid":"k","kid":"k"}',
+        '{"typ":"x+jwt","alg":"none","alg":"EdDSA","kid":"k"}',
+        '{"typ":"x+jwt","alg":"EdDSA","kid":1}',
+        '{"typ":"x+jwt","alg":["EdDSA"],"kid":"k"}',
         "[]",
         "x",
     ],
