@@ -211,6 +211,15 @@ async def test_a_proof_with_another_header_is_invalid(world: World, header: dict
     await refused(world, "proof_invalid", headers=world.headers(dpop=altered))
 
 
+@pytest.mark.parametrize("part", [{"kty": "EC"}, {"crv": "X25519"}, {"x": None}, {"x": 5}, {"x": "é"}, {"x": "\ud800"}])
+async def test_a_proof_whose_jwk_is_another_one_is_invalid(world: World, part: dict[str, object]) -> None:
+    own = _public(world.client_key)
+    assert await world.ask(world.headers(dpop=resigned(world.proof(), world.client_key, header={"jwk": own})))
+    for other in (part, {"x": own["x"] + "="}, {"x": own["x"][:-1]}):
+        altered = resigned(world.proof(), world.client_key, header={"jwk": {**own, **other}})
+        await refused(world, "proof_invalid", headers=world.headers(dpop=altered))
+
+
 async def test_a_proof_that_carries_its_private_key_is_invalid(world: World) -> None:
     leaking = resigned(world.proof(), world.client_key, header={"jwk": {**_public(world.client_key), "d": "AA"}})
     await refused(world, "proof_invalid", headers=world.headers(dpop=leaking))
@@ -218,7 +227,16 @@ async def test_a_proof_that_carries_its_private_key_is_invalid(world: World) -> 
 
 @pytest.mark.parametrize(
     "claims",
-    [{"jti": None}, {"jti": "short"}, {"jti": "x" * 129}, {"jti": "é" * 20}, {"nonce": "n"}, {"iat": "1"}, {"ath": 5}],
+    [
+        {"jti": None},
+        {"jti": "short"},
+        {"jti": "x" * 129},
+        {"jti": "é" * 20},
+        {"nonce": "n"},
+        {"iat": "1"},
+        {"ath": 5},
+        {"ath": "\ud800"},
+    ],
 )
 async def test_a_proof_with_other_claims_is_invalid(world: World, claims: dict[str, object]) -> None:
     altered = resigned(world.proof(), world.client_key, **claims)
