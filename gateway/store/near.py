@@ -53,7 +53,22 @@ class NearConnection(aiosqlite.Connection):
 
     async def near(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         """Run work here. A reading that turns out long is begun again in the thread."""
-        return await self._execute(work, self._conn)
+        connection = self._connection
+        if connection is None or not self._running:
+            raise ValueError("Connection closed")
+        if self._away:
+            return await self._send(work, connection)
+        if self._writing:
+            return work(connection)
+        self._near, self._looks = True, 0
+        try:
+            return work(connection)
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_INTERRUPT:
+                raise
+        finally:
+            self._near = False
+        return await self._send(work, connection)
 
     async def far(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         """Run work in the driver's thread: what waits for the disk."""
@@ -69,6 +84,24 @@ class NearConnection(aiosqlite.Connection):
             await self.take_lock()
         else:
             self._conn.execute("BEGIN")
+
+    async def commit(self) -> None:
+        """End a transaction. The end of a reading waits for nothing, so it is here; that of a writing waits for the disk."""
+        if not self._running:
+            raise ValueError("Connection closed")
+        if self._writing or self._away:
+            await self._send(self._conn.commit)
+        else:
+            self._conn.commit()
+
+    async def rollback(self) -> None:
+        """Undo a transaction: here, for nothing of it goes to the disk."""
+        if not self._running:
+            raise ValueError("Connection closed")
+        if self._away:
+            await self._send(self._conn.rollback)
+        else:
+            self._conn.rollback()
 
     async def take_lock(self) -> None:
         """BEGIN IMMEDIATE: at once if the lock is free, else in the thread, which waits for it."""
