@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import TracebackType
 
 from gateway.audit.log import AuditLog, Effect
 from gateway.domain.entries import DetailValue, EntryDraft
@@ -136,26 +136,39 @@ def ending(error: GatewayError) -> Outcome:
             return Outcome.FAULT
 
 
-@asynccontextmanager
-async def recorded(log: AuditLog, account: Account) -> AsyncIterator[None]:
-    """Inside this block every error becomes an entry before it reaches the caller."""
-    try:
-        yield
-    except NotAuthenticated:
-        raise  # a replay found at the append: nothing persisted, counted in the minute's roll-up
-    except GatewayError as error:
+class recorded:  # noqa: N801 (reads as the block that it is: `async with recorded(log, account)`)
+    """Inside this block every error becomes an entry before it reaches the caller.
+
+    A class and no generator: each story passes here twice, and the loop keeps account of every asynchronous generator.
+    """
+
+    __slots__ = ("_account", "_log")
+
+    def __init__(self, log: AuditLog, account: Account) -> None:
+        self._log = log
+        self._account = account
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        # A replay found at the append is not told: nothing persisted, counted in the minute's roll-up.
+        if error is None or not isinstance(error, Exception) or isinstance(error, NotAuthenticated):
+            return
+        account = self._account
+        if not isinstance(error, GatewayError):
+            # The text of an unexpected error may hold anything, so only its kind is kept.
+            account.references["internal"] = type(error).__name__
+            code = "store_unavailable" if is_outage(error) else "internal"
+            await _refusal(self._log, account, Outcome.FAULT, code)
+            raise GatewayFault(code, request=account.caller.request_id) from error
         if error.code == "audit_unavailable":
-            raise
+            return
         if isinstance(error, Denied) and error.rules:
             account.references["rules"] = list(error.rules)
-        await _refusal(log, account, ending(error), error.code)
-        raise
-    except Exception as error:
-        # The text of an unexpected error may hold anything, so only its kind is kept.
-        account.references["internal"] = type(error).__name__
-        code = "store_unavailable" if is_outage(error) else "internal"
-        await _refusal(log, account, Outcome.FAULT, code)
-        raise GatewayFault(code, request=account.caller.request_id) from error
+        await _refusal(self._log, account, ending(error), error.code)
 
 
 async def _refusal(log: AuditLog, account: Account, outcome: Outcome, code: str) -> None:

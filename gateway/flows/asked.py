@@ -6,8 +6,7 @@ given it; nothing of a child is looked at yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from gateway.consent.doors import REASONS
 from gateway.domain.exchanges import Exchange
@@ -44,9 +43,10 @@ def fields_asked(exchange: Exchange, names: tuple[str, ...] | None) -> tuple[str
     """The fields that a request names, each once, or all; an unknown name is refused, never ignored."""
     if names is None:
         return tuple(exchange.fields)
-    if not names or any(name not in exchange.fields for name in names):
+    once = dict.fromkeys(names)
+    if not once or not once.keys() <= exchange.fields.keys():
         raise BadRequest("field_unknown", exchange=exchange.id)
-    return tuple(dict.fromkeys(names))
+    return tuple(once)
 
 
 async def case_asked(reference: str | None, caller: Caller, reading: Reading) -> str | None:
@@ -63,12 +63,21 @@ def reason_asked(reason: str | None) -> str | None:
     return reason
 
 
-@contextmanager
-def naming_known_fields(exchange: Exchange) -> Iterator[None]:
+class naming_known_fields:  # noqa: N801 (reads as the block that it is)
     """Inside this block an error names only fields of the catalogue: a name that somebody else chose may be anything."""
-    try:
-        yield
-    except GatewayError as error:
-        if error.facts.get("field") not in {None, *exchange.fields, *_PARTS}:
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, GatewayError):
+            return
+        if error.facts.get("field") not in {None, *self._exchange.fields, *_PARTS}:
             error.facts["field"] = "unknown"
-        raise
