@@ -61,9 +61,10 @@ class BasisFinder:
             return _about_nobody(recognised, ask, code, now)
         if needs_approval(ask) and recognised.caller.officer is None:
             raise Denied("officer_missing")
-        found = await evidence(reading, question_of(recognised, recognised.subject, ask, now, again=again))
+        question = question_of(recognised, recognised.subject, ask, now, again=again)
+        found = await evidence(reading, question)
         # Every refusal below comes after the same single read, so its time tells nothing of what was found.
-        return self._judge(recognised, recognised.subject, ask, code=code, found=found, now=now, again=again)
+        return self._judge(recognised, recognised.subject, ask, code=code, found=found, question=question)
 
     def _judge(
         self,
@@ -73,16 +74,15 @@ class BasisFinder:
         *,
         code: ConsentCode,
         found: Evidence,
-        now: datetime,
-        again: bool,
+        question: Question,
     ) -> Basis:
-        clock = micros(now)
+        clock, day = question.now, question.day
         growing = _Found(references=[], ends=[])
         # First what concerns the caller alone.
-        if ask.door is Door.EMERGENCY and ask.action is not Action.RECEIVE and not again:
-            words = require_emergency(found, ask, day=day_of(now), now=clock, limits=self.limits)
+        if question.emergency:
+            words = require_emergency(found, ask, day=day, now=clock, limits=self.limits)
             growing.references += [("second_approval", word) for word in words]
-        self._require_fuse(found, ask, growing, day_of(now), clock)
+        self._require_fuse(found, ask, growing, day, clock)
         standing = require_standings(found.standings, recognised.caller, ask, self.limits.required, clock)
         growing.references += [("standing", each.standing_id) for each in standing.relied]
         growing.ends += [each.ends for each in standing.relied]
@@ -102,7 +102,7 @@ class BasisFinder:
             case_region=case.region if case else None,
             age_band=growing.band,
             consent_fields=growing.fields,
-            until=moment(min([*growing.ends, _term_end(ask, now)])),
+            until=moment(min([*growing.ends, clock + _TERMS[ask.door]])),
             references=tuple(growing.references),
             duties=_DUTIES[ask.door],
         )
@@ -151,7 +151,7 @@ def question_of(recognised: Recognised, child: Child, ask: Ask, now: datetime, *
         definition=definition(ask.exchange),
         now=micros(now),
         day=day_of(now),
-        emergency=ask.door is Door.EMERGENCY and ask.action is not Action.RECEIVE and not again,
+        emergency=counts_as_emergency(ask) and not again,
         fuse=counts_for_fuse(ask) and not again,
     )
 
@@ -159,6 +159,11 @@ def question_of(recognised: Recognised, child: Child, ask: Ask, now: datetime, *
 def needs_approval(ask: Ask) -> bool:
     """Whether somebody is to look at a child's record: an approved case is needed (网保条例 36, 社会救助法 70(六))."""
     return ask.action is Action.QUERY and ask.exchange.case_bound
+
+
+def counts_as_emergency(ask: Ask) -> bool:
+    """Whether the day's limits of the emergency door count this ask; a delivery counts where it is handed in."""
+    return ask.door is Door.EMERGENCY and ask.action is not Action.RECEIVE
 
 
 def counts_for_fuse(ask: Ask) -> bool:
@@ -184,8 +189,10 @@ _DUTIES = {
 }
 
 
-def _term_end(ask: Ask, now: datetime) -> int:
-    return micros(now + (STATUTORY_TERM if ask.door is Door.NORMAL else EMERGENCY_TERM))
+_TERMS = {
+    door: (STATUTORY_TERM if door is Door.NORMAL else EMERGENCY_TERM) // timedelta(microseconds=1) for door in Door
+}
+"""Microseconds after which a basis ends that rests on nothing that ends sooner."""
 
 
 def _about_nobody(recognised: Recognised, ask: Ask, code: ConsentCode, now: datetime) -> Basis:

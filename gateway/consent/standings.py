@@ -59,7 +59,7 @@ def require_standings(
     """
     relied: list[StandingFound] = []
     recipient, exchange = ask.recipient, ask.exchange
-    for party in {caller.party, recipient}:
+    for party in (recipient,) if caller.party == recipient else (caller.party, recipient):
         # Whether an organisation is a contractor is known only from its contracts; nobody is one without.
         relied += _in_force(found, CONTRACT, party.text, "", frozenset(), now)
     activity: list[StandingFound] = []
@@ -80,12 +80,13 @@ def _in_force(
 ) -> list[StandingFound]:
     missing, ended = _CODES[kind]
     mine = [each for each in found if each.kind == kind and each.subject == subject]
-    covering = [each for each in mine if not exchange or exchange in each.exchanges]
-    standing = [each for each in covering if each.begins <= now < each.ends]
-    if standing:
-        return standing
-    if any(each.ends <= now for each in covering):
-        raise Denied(ended)
+    if mine:
+        covering = [each for each in mine if not exchange or exchange in each.exchanges]
+        standing = [each for each in covering if each.begins <= now < each.ends]
+        if standing:
+            return standing
+        if any(each.ends <= now for each in covering):
+            raise Denied(ended)
     # An organisation whose activities are recorded receives under no exchange that none of them names.
     if mine or kind in required:
         raise Denied(missing)

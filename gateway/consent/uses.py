@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from gateway.consent.basis import counts_for_fuse, fuse_full, question_of
+from gateway.consent.basis import counts_as_emergency, counts_for_fuse, fuse_full, question_of
 from gateway.consent.book import use_once
 from gateway.consent.calendar import WorkingDays
 from gateway.consent.changes import Effect
@@ -46,7 +46,8 @@ async def owe(
     recognised, ask, child = basis.recognised, basis.ask, basis.recognised.subject
     if not isinstance(child, Child):
         return {}
-    await _count(writing, question_of(recognised, child, ask, now), ask, limits)
+    if counts_as_emergency(ask) or counts_for_fuse(ask):
+        await _count(writing, question_of(recognised, child, ask, now), ask, limits)
     left: dict[str, str] = {}
     if ask.door is not Door.NORMAL:
         review = Review.about(
@@ -149,13 +150,11 @@ def access_row(
 
 
 async def _count(writing: Writing, question: Question, ask: Ask, limits: Limits) -> None:
-    if not question.emergency and not counts_for_fuse(ask):
-        return
     found = await evidence(writing, question)
     if question.emergency:
         require_emergency(found, ask, day=question.day, now=question.now, limits=limits)
         await count_emergency(writing, question)
-    if counts_for_fuse(ask):
+    if question.fuse:
         word = second_approval(found.approvals, f"fuse:{question.day}", ask.exchange.id, question.now)
         if fuse_full(found.fuses, limits) and word is None:
             raise Denied("fuse_blown")
