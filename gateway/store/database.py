@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, MetaData, event
 from sqlalchemy.engine import make_url
@@ -58,9 +58,9 @@ class Database:
         self._reader = self._engine(pool_size, writing=False)
         self._writer = self._engine(1 if self.is_sqlite else pool_size, writing=True)
         self._turn = asyncio.Lock()
-        self._standing: tuple[AsyncConnection, NearConnection] | None = None
+        self._standing: _Held | None = None
         self._seats = asyncio.Semaphore(pool_size)
-        self._idle: list[tuple[AsyncConnection, NearConnection]] = []
+        self._idle: list[_Held] = []
 
     def _engine(self, pool_size: int, *, writing: bool) -> AsyncEngine:
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 10}
@@ -72,13 +72,23 @@ class Database:
             _prepare_sqlite(engine, writing=writing)
         return engine
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[Reading]:
+    def read(self) -> AbstractAsyncContextManager[Reading]:
         """A consistent view for reading."""
-        if self.is_sqlite:
-            async with self._idle_reader() as reading:
-                yield reading
-            return
+        return _ReadingTurn(self) if self.is_sqlite else self._read_shared()
+
+    def write(self) -> AbstractAsyncContextManager[Writing]:
+        """One write transaction: commits when the block ends well, rolls back when it raises."""
+        return _WritingTurn(self) if self.is_sqlite else self._write_shared()
+
+    def bare_writer(self) -> AbstractAsyncContextManager[Any]:
+        """The driver itself (`NearConnection` or psycopg's), for a caller who begins and commits in its own statements.
+
+        What is still open at the end is rolled back.
+        """
+        return _BareTurn(self) if self.is_sqlite else self._bare_shared()
+
+    @asynccontextmanager
+    async def _read_shared(self) -> AsyncIterator[Reading]:
         async with self._reader.connect() as connection:
             await connection.execution_options(postgresql_readonly=True)
             yield Reading(connection)
@@ -86,52 +96,12 @@ class Database:
             await connection.commit()
 
     @asynccontextmanager
-    async def _idle_reader(self) -> AsyncIterator[Reading]:
-        """A reading connection of SQLite's, open already if one is idle. One that saw an error goes back to the pool instead."""
-        await _take(self._seats)
-        try:
-            connection, near = self._idle.pop() if self._idle else await _connected(self._reader)
-            try:
-                await near.begin()
-                yield Reading(connection, near)
-                await _commit(connection, near)
-            except BaseException:
-                await connection.close()
-                raise
-            self._idle.append((connection, near))
-        finally:
-            self._seats.release()
+    async def _write_shared(self) -> AsyncIterator[Writing]:
+        async with self._writer.begin() as connection:
+            yield Writing(connection)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Writing]:
-        """One write transaction: commits when the block ends well, rolls back when it raises."""
-        if not self.is_sqlite:
-            async with self._writer.begin() as connection:
-                yield Writing(connection)
-            return
-        async with self._turn_of_writer() as (standing, near):
-            await near.begin()
-            try:
-                yield Writing(standing, near)
-                # A crash up to here: nothing is durable. When COMMIT returns, all of it is.
-                await _commit(standing, near)
-            except BaseException:
-                await _roll_back(standing, near)
-                raise
-
-    @asynccontextmanager
-    async def bare_writer(self) -> AsyncIterator[Any]:
-        """The driver itself (`NearConnection` or psycopg's), for a caller who begins and commits in its own statements.
-
-        What is still open at the end is rolled back.
-        """
-        if self.is_sqlite:
-            async with self._turn_of_writer() as (_, near):
-                try:
-                    yield near
-                finally:
-                    await near.rollback()
-            return
+    async def _bare_shared(self) -> AsyncIterator[Any]:
         async with self._writer.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
@@ -139,26 +109,57 @@ class Database:
             finally:
                 await driver.rollback()
 
-    @asynccontextmanager
-    async def _turn_of_writer(self) -> AsyncIterator[tuple[AsyncConnection, NearConnection]]:
+    async def _take_reader(self) -> _Held:
+        """A reading connection of SQLite's in its transaction, open already if one is idle."""
+        await _take(self._seats)
+        try:
+            held = self._idle.pop() if self._idle else await _opened(self._reader)
+            try:
+                await held.near.begin()
+            except BaseException:
+                await held.connection.close()
+                raise
+        except BaseException:
+            self._seats.release()
+            raise
+        return held
+
+    async def _give_back_reader(self, held: _Held, *, ended_well: bool) -> None:
+        """It stays open for the next. One that saw an error goes back to the pool instead."""
+        try:
+            if not ended_well:
+                await held.connection.close()
+                return
+            try:
+                await _commit(held)
+            except BaseException:
+                await held.connection.close()
+                raise
+            self._idle.append(held)
+        finally:
+            self._seats.release()
+
+    async def _take_writer(self) -> _Held:
         """SQLite's one writing connection. It is never given back to its pool, which would cost as much as a small write.
 
         Writers of one process wait here for each other, not at SQLite's lock, which would have them poll.
         """
         await _take(self._turn)
         try:
-            if self._standing is None or self._standing[0].closed or self._standing[0].invalidated:
+            standing = self._standing
+            if standing is None or standing.sync.closed or standing.sync.invalidated:
                 # Cut off in the middle (a cancelled commit): what it had open is rolled back as it goes.
                 await self._drop_standing()
-                self._standing = await _connected(self._writer)
-            yield self._standing
-        finally:
+                standing = self._standing = await _opened(self._writer)
+        except BaseException:
             self._turn.release()
+            raise
+        return standing
 
     async def _drop_standing(self) -> None:
         standing, self._standing = self._standing, None
         if standing is not None:
-            await standing[0].close()
+            await standing.connection.close()
 
     async def create_schema(self) -> None:
         """Create all tables (tests and first start of the embedded form; PostgreSQL sites run the migrations)."""
@@ -171,28 +172,100 @@ class Database:
         """Give every connection back."""
         await self._drop_standing()
         while self._idle:
-            await self._idle.pop()[0].close()
+            await self._idle.pop().connection.close()
         await self._reader.dispose()
         await self._writer.dispose()
 
 
-async def _connected(engine: AsyncEngine) -> tuple[AsyncConnection, NearConnection]:
+class _Held(NamedTuple):
+    """An open connection of SQLite's, kept between turns: SQLAlchemy's, the same without its async face, and the driver."""
+
+    connection: AsyncConnection
+    sync: Connection
+    near: NearConnection
+
+
+# A turn is a class and no generator: every request takes two, and the event loop keeps account of each open generator, which
+# costs more than a small statement.
+class _Turn:
+    __slots__ = ("_database", "_held")
+    _held: _Held
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+
+class _ReadingTurn(_Turn):
+    __slots__ = ()
+
+    async def __aenter__(self) -> Reading:
+        held = self._held = await self._database._take_reader()
+        return Reading(held.connection, held.near)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        await self._database._give_back_reader(self._held, ended_well=kind is None)
+
+
+class _WritingTurn(_Turn):
+    __slots__ = ()
+
+    async def __aenter__(self) -> Writing:
+        held = self._held = await self._database._take_writer()
+        try:
+            await held.near.begin()
+        except BaseException:
+            self._database._turn.release()
+            raise
+        return Writing(held.connection, held.near)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        held = self._held
+        try:
+            if kind is not None:
+                await _roll_back(held)
+                return
+            try:
+                # A crash up to here: nothing is durable. When COMMIT returns, all of it is.
+                await _commit(held)
+            except BaseException:
+                await _roll_back(held)
+                raise
+        finally:
+            self._database._turn.release()
+
+
+class _BareTurn(_Turn):
+    __slots__ = ()
+
+    async def __aenter__(self) -> NearConnection:
+        held = self._held = await self._database._take_writer()
+        return held.near
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        try:
+            await self._held.near.rollback()
+        finally:
+            self._database._turn.release()
+
+
+async def _opened(engine: AsyncEngine) -> _Held:
     connection = await engine.connect()
     near = (await connection.get_raw_connection()).driver_connection
     assert isinstance(near, NearConnection)
-    return connection, near
+    assert connection.sync_connection is not None
+    return _Held(connection, connection.sync_connection, near)
 
 
-async def _commit(connection: AsyncConnection, near: NearConnection) -> None:
+async def _commit(held: _Held) -> None:
     # SQLAlchemy knows of the transaction only if a statement went through it.
-    await (connection if connection.in_transaction() else near).commit()
+    await (held.connection if held.sync.in_transaction() else held.near).commit()
 
 
-async def _roll_back(connection: AsyncConnection, near: NearConnection) -> None:
-    if connection.in_transaction():
-        await connection.rollback()
-    if not connection.invalidated:
-        await near.rollback()
+async def _roll_back(held: _Held) -> None:
+    if held.sync.in_transaction():
+        await held.connection.rollback()
+    if not held.sync.invalidated:
+        await held.near.rollback()
 
 
 async def _take(turn: asyncio.Lock | asyncio.Semaphore) -> None:
