@@ -1,21 +1,24 @@
 """Connections from the gateway to one edge: each carries one order at a time, the one used last goes first.
 
-The HTTP is `httpcore2`'s, the engine of the client library; only the socket under it is ours. A pool of many looks at each of its
-connections for every request that comes and goes, and bounds each read and write by a timer of its own: here the whole order
-stands under one timer, which its caller sets.
+The HTTP is `h11`'s, the protocol engine of the client library: it writes the request, reads the answer and says when a connection
+may be used again. Only the socket under it is ours: a pool of many looks at each of its connections for every request that comes and
+goes, and bounds each read and write by a timer of its own; here the whole order stands under one timer, which its caller sets.
 
 Rules kept here: a connection that the edge closed, or on which it spoke unasked, is never used again; neither is one whose last
-exchange did not end well; what arrives without end is not gathered without end.
+exchange did not end well; what arrives without end is not gathered without end; what arrives packed is not unpacked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+import time
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
+from urllib.parse import urlsplit
 
-import httpcore2
+import h11
 
 from adapters.certificates import Certificates
 
@@ -26,26 +29,57 @@ IDLE_SECONDS = 5.0
 """An idle connection is given up before the edge gives it up: an order must not meet a closing door."""
 
 _HELD_AT_MOST = 256 * 1024
+_HEAD_AT_MOST = 100 * 1024
+_NOTHING = (b"", False)
+_JSON = [(b"Content-Type", b"application/json"), (b"Accept-Encoding", b"identity")]
+
+Header = tuple[bytes, bytes]
+
+
+class AnswerTooLong(Exception):  # noqa: N818  (the answer, not a fault of ours)
+    """The answer had more bytes than its reader takes; the rest was not read."""
+
+
+class AnswerPacked(Exception):  # noqa: N818
+    """The answer is encoded otherwise than it was asked for; it was not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: the HTTP status and the whole body."""
+
+    status: int
+    body: bytes = field(repr=False)
 
 
 class Lane(Protocol):
-    """One connection: `httpcore2.AsyncHTTP11Connection`, or what stands in for the network in a test."""
+    """One connection, or what stands in for the network in a test."""
 
-    async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
-        """Send a request; its answer, the body still to be read."""
+    async def post(self, place: Place, headers: list[Header], body: bytes, *, at_most: int) -> Answer:
+        """Send a JSON body and read the answer, of at most `at_most` bytes.
+
+        Raises `AnswerTooLong`, `AnswerPacked`, `h11.ProtocolError` (no HTTP, or cut short), `OSError`.
+        """
         ...
 
-    def is_closed(self) -> bool:
-        """Whether it ended."""
+    def is_usable(self) -> bool:
+        """Whether another exchange may begin on it."""
         ...
 
-    def has_expired(self) -> bool:
-        """Whether it was idle for too long, or the other side closed it or spoke unasked."""
-        ...
-
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """End it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where orders go. host, port, tls: what to connect to. target: the request's path. shown: the `Host` header."""
+
+    host: str
+    port: int
+    tls: bool
+    target: bytes
+    shown: bytes
 
 
 class Lanes:
@@ -61,59 +95,104 @@ class Lanes:
         self._seats = asyncio.Semaphore(CONNECTIONS_AT_MOST)
 
     @cached_property
-    def orders(self) -> httpcore2.URL:
+    def orders(self) -> Place:
         """Where orders go, read once. Raises `OSError` where the registered URL is none."""
         try:
-            url = httpcore2.URL(f"{self._url}/v1/orders")
-            known = url.scheme in (b"http", b"https") and bool(url.host)
-        except (ValueError, TypeError):
-            known = False
-        if not known:
+            parts = urlsplit(self._url)
+            host, port = parts.hostname or "", parts.port
+            name = f"[{host}]" if ":" in host else host
+            shown = (name if port is None else f"{name}:{port}").encode("ascii")
+            target = f"{parts.path.rstrip('/')}/v1/orders".encode("ascii")
+        except ValueError:
+            host = ""
+        if not host or parts.scheme not in ("http", "https"):
             raise OSError("not an http(s) URL")
-        return url
+        tls = parts.scheme == "https"
+        return Place(host, port or (443 if tls else 80), tls, target, shown)
 
-    @cached_property
-    def host(self) -> tuple[bytes, bytes]:
-        """The `Host` header of every order."""
-        url = self.orders
-        name = b"[%b]" % url.host if b":" in url.host else url.host
-        return (b"Host", name if url.port is None else b"%b:%d" % (name, url.port))
+    async def post(self, headers: list[Header], body: bytes, *, at_most: int) -> Answer:
+        """One exchange on a connection that is free; raises what a lane raises."""
+        place = self.orders
+        async with self._seats:
+            lane = await self._take(place)
+            try:
+                return await lane.post(place, headers, body, at_most=at_most)
+            finally:
+                if lane.is_usable():
+                    self._idle.append(lane)
+                else:
+                    lane.close()
 
-    async def take(self) -> Lane:
-        """A connection for one exchange, to be given back whatever comes of it. Raises `OSError` where there is none to be had."""
-        await self._seats.acquire()
-        try:
-            while self._idle:
-                lane = self._idle.pop()
-                if not lane.is_closed() and not lane.has_expired():
-                    return lane
-                await lane.aclose()
-            return self._stand_in or await self._open()
-        except BaseException:
-            self._seats.release()
-            raise
-
-    def give_back(self, lane: Lane) -> None:
-        """After its answer was closed. One that ended badly is closed by now and not kept."""
-        if not lane.is_closed():
-            self._idle.append(lane)
-        self._seats.release()
-
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close what is idle."""
         while self._idle:
-            await self._idle.pop().aclose()
+            self._idle.pop().close()
 
-    async def _open(self) -> Lane:
-        origin = self.orders.origin
+    async def _take(self, place: Place) -> Lane:
+        while self._idle:
+            lane = self._idle.pop()
+            if lane.is_usable():
+                return lane
+            lane.close()
+        return self._stand_in or await self._open(place)
+
+    async def _open(self, place: Place) -> Lane:
         tls = self._tls.connecting if isinstance(self._tls, Certificates) else self._tls
-        _, wire = await asyncio.get_running_loop().create_connection(
-            _Wire, origin.host.decode("ascii"), origin.port, ssl=tls if origin.scheme == b"https" else None
+        _, socket = await asyncio.get_running_loop().create_connection(
+            _Socket, place.host, place.port, ssl=tls if place.tls else None
         )
-        return httpcore2.AsyncHTTP11Connection(origin, _Stream(wire), keepalive_expiry=IDLE_SECONDS)
+        return _SocketLane(socket)
 
 
-class _Wire(asyncio.Protocol):
+class _SocketLane:
+    """One socket, and what HTTP has seen on it."""
+
+    def __init__(self, socket: _Socket) -> None:
+        self._socket = socket
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_AT_MOST)
+        self._usable_until = 0.0
+
+    async def post(self, place: Place, headers: list[Header], body: bytes, *, at_most: int) -> Answer:
+        self._usable_until = 0.0  # until the answer has ended well
+        http = self._http
+        head = [(b"Host", place.shown), (b"Content-Length", b"%d" % len(body)), *_JSON, *headers]
+        leaving = http.send(h11.Request(method=b"POST", target=place.target, headers=head)) or b""
+        leaving += http.send(h11.Data(data=body)) or b""
+        http.send(h11.EndOfMessage())
+        # Head and body leave together: one packet, and the edge wakes up once.
+        self._socket.write(leaving)
+        status, parts, size = 0, [], 0
+        while True:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                http.receive_data(await self._socket.arrived())
+            elif isinstance(event, h11.Data):
+                size += len(event.data)
+                if size > at_most:
+                    raise AnswerTooLong
+                parts.append(event.data)
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+                if any(name == b"content-encoding" and value != b"identity" for name, value in event.headers):
+                    raise AnswerPacked
+            elif isinstance(event, h11.EndOfMessage):
+                break
+            elif not isinstance(event, h11.InformationalResponse):
+                raise h11.RemoteProtocolError("the connection left HTTP")
+        if http.our_state is http.their_state is h11.DONE and http.trailing_data == _NOTHING:
+            http.start_next_cycle()
+            self._usable_until = time.monotonic() + IDLE_SECONDS
+        return Answer(status, b"".join(parts))
+
+    def is_usable(self) -> bool:
+        return time.monotonic() < self._usable_until and not self._socket.has_news
+
+    def close(self) -> None:
+        self._usable_until = 0.0
+        self._socket.transport.abort()
+
+
+class _Socket(asyncio.Protocol):
     """What arrives on a socket, held until it is asked for."""
 
     transport: asyncio.Transport
@@ -148,8 +227,13 @@ class _Wire(asyncio.Protocol):
         """Whether anything is there to be read: between two exchanges, nothing may be."""
         return bool(self._held) or self._ended
 
+    def write(self, data: bytes) -> None:
+        """Send; on a socket that is closing nothing leaves, and reading says so."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
     async def arrived(self) -> bytes:
-        """What is there, or what comes next; nothing where the other side has ended."""
+        """What is there, or what comes next; nothing where the other side has ended. Raises `OSError`."""
         if not self._held and not self._ended:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -157,8 +241,8 @@ class _Wire(asyncio.Protocol):
             finally:
                 self._waiter = None
         if not self._held and self._error is not None:
-            raise httpcore2.ReadError from self._error
-        data = b"".join(self._held)
+            raise ConnectionError from self._error
+        data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
         self._held.clear()
         if self._size > _HELD_AT_MOST:
             self.transport.resume_reading()
@@ -168,32 +252,3 @@ class _Wire(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-class _Stream(httpcore2.AsyncNetworkStream):
-    """A socket as `httpcore2` uses it. Head and body of an order leave together, when their answer is waited for: one packet, and
-    the edge wakes up once.
-    """
-
-    def __init__(self, wire: _Wire) -> None:
-        self._wire = wire
-        self._leaving: list[bytes] = []
-
-    # The arguments are the library's; the timer is the whole order's.
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
-        if self._leaving:
-            leaving = b"".join(self._leaving)
-            self._leaving.clear()
-            if not self._wire.transport.is_closing():
-                self._wire.transport.write(leaving)
-        return await self._wire.arrived()
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
-        if buffer:
-            self._leaving.append(buffer)
-
-    async def aclose(self) -> None:
-        self._wire.transport.abort()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._wire.has_news if info == "is_readable" else None

@@ -11,15 +11,14 @@ import base64
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterable
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Protocol
 
-import httpcore2
+import h11
 import httpx2
 
 from adapters.certificates import Certificates
-from adapters.lanes import Lane, Lanes
+from adapters.lanes import AnswerPacked, AnswerTooLong, Lane, Lanes
 from gateway.domain.canonical import canonical
 from gateway.domain.orders import Order, Release
 from gateway.domain.parties import Party
@@ -77,51 +76,23 @@ class RemoteEdge:
         edge = self._edge.party.text
         try:
             async with asyncio.timeout(self._timeout):
-                status, answer = await self._ask(body, signature)
+                # The request goes to the connection itself: redirects, cookies and credentials of an ordinary client are nothing
+                # that an edge may have from us.
+                answer = await self._lanes.post([(b"Order-Signature", signature)], body, at_most=ANSWER_AT_MOST)
         except TimeoutError as error:
             raise ProviderFault("provider_timeout", edge=edge) from error
-        except (OSError, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        except (OSError, h11.ProtocolError) as error:
             raise ProviderFault("provider_unavailable", edge=edge) from error
-        if status != HTTPStatus.OK:
-            raise self._refusal(answer)
+        except AnswerTooLong as error:
+            raise ProviderFault("provider_too_much", edge=edge) from error
+        except AnswerPacked as error:
+            raise ProviderFault("provider_garbage", edge=edge) from error
+        if answer.status != HTTPStatus.OK:
+            raise self._refusal(answer.body)
         try:
-            return release_from_wire(read_json(answer, limit=ANSWER_AT_MOST))
+            return release_from_wire(read_json(answer.body, limit=ANSWER_AT_MOST))
         except BadRequest as error:
             raise ProviderFault("provider_garbage", edge=edge) from error
-
-    async def _ask(self, body: bytes, signature: bytes) -> tuple[int, bytes]:
-        """Status and body, read as they arrive: whoever sends without end, or packed, is cut off.
-
-        The request goes to the connection itself: redirects, cookies and credentials of an ordinary client are nothing that an
-        edge may have from us.
-        """
-        headers = [
-            self._lanes.host,
-            (b"Content-Length", b"%d" % len(body)),
-            (b"Content-Type", b"application/json"),
-            (b"Accept-Encoding", b"identity"),
-            (b"Order-Signature", signature),
-        ]
-        request = httpcore2.Request(b"POST", self._lanes.orders, headers=headers, content=body)
-        lane = await self._lanes.take()
-        try:
-            response = await lane.handle_async_request(request)
-            try:
-                if any(
-                    name.lower() == b"content-encoding" and value != b"identity" for name, value in response.headers
-                ):
-                    raise ProviderFault("provider_garbage", edge=self._edge.party.text)
-                parts, size = [], 0
-                async for part in cast("AsyncIterable[bytes]", response.stream):
-                    size += len(part)
-                    if size > ANSWER_AT_MOST:
-                        raise ProviderFault("provider_too_much", edge=self._edge.party.text)
-                    parts.append(part)
-                return response.status, b"".join(parts)
-            finally:
-                await response.aclose()
-        finally:
-            self._lanes.give_back(lane)
 
     def _refusal(self, answer: bytes) -> ProviderFault | Denied:
         code = ""
@@ -165,4 +136,4 @@ class RemoteEdges:
     async def close(self) -> None:
         """Close every connection."""
         for lanes in self._lanes.values():
-            await lanes.close()
+            lanes.close()

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterable
 from typing import cast
 
-import httpcore2
 import httpx2
+
+from adapters.lanes import Answer, AnswerPacked, AnswerTooLong
 
 
 class OverTransport:
@@ -13,23 +14,26 @@ class OverTransport:
     def __init__(self, transport):
         self.transport = transport
 
-    async def handle_async_request(self, request):
+    async def post(self, place, headers, body, *, at_most):
         """The transport's answer, its body as it streams; a refused connection as the network says it."""
-        content = b"".join([part async for part in cast("AsyncIterable[bytes]", request.stream)])
-        asked = httpx2.Request(
-            request.method.decode(), bytes(request.url).decode(), headers=request.headers, content=content
-        )
+        address = f"{'https' if place.tls else 'http'}://{place.shown.decode()}{place.target.decode()}"
         try:
-            answer = await self.transport.handle_async_request(asked)
+            answer = await self.transport.handle_async_request(
+                httpx2.Request("POST", address, headers=headers, content=body)
+            )
         except httpx2.HTTPError as error:
-            raise httpcore2.ConnectError from error
-        return httpcore2.Response(answer.status_code, headers=answer.headers.raw, content=answer.stream)
+            raise ConnectionError from error
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise AnswerPacked
+        parts = []
+        async for part in cast("AsyncIterable[bytes]", answer.stream):
+            parts.append(part)
+            if sum(map(len, parts)) > at_most:
+                raise AnswerTooLong
+        return Answer(answer.status_code, b"".join(parts))
 
-    def is_closed(self):
-        return False
+    def is_usable(self):
+        return True
 
-    def has_expired(self):
-        return False
-
-    async def aclose(self):
+    def close(self):
         """Nothing to end."""

@@ -1,12 +1,13 @@
 """Connections to an edge, over real sockets on this machine."""
 
 import asyncio
+import contextlib
 import ssl
 
-import httpcore2
+import h11
 import pytest
 
-from adapters.lanes import CONNECTIONS_AT_MOST, Lanes
+from adapters.lanes import CONNECTIONS_AT_MOST, AnswerPacked, AnswerTooLong, Lanes
 
 pytestmark = pytest.mark.anyio
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -39,25 +40,16 @@ class Peer:
     async def _serve(self, reader, writer):
         self.opened += 1
         self.writers.append(writer)
-        while first := await reader.read(65_536):
-            self.requests.append(first)
-            writer.write(self.answers.pop(0) if self.answers else ANSWER)
+        with contextlib.suppress(ConnectionError):
+            while first := await reader.read(65_536):
+                self.requests.append(first)
+                writer.write(self.answers.pop(0) if self.answers else ANSWER)
 
 
 async def order(lanes, body=b"{}"):
     """Status and body of one exchange."""
-    headers = [lanes.host, (b"Content-Length", b"%d" % len(body))]
-    lane = await lanes.take()
-    try:
-        answer = await lane.handle_async_request(
-            httpcore2.Request(b"POST", lanes.orders, headers=headers, content=body)
-        )
-        try:
-            return answer.status, b"".join([part async for part in answer.stream])
-        finally:
-            await answer.aclose()
-    finally:
-        lanes.give_back(lane)
+    answer = await lanes.post([(b"Order-Signature", b"s")], body, at_most=8_000_000)
+    return answer.status, answer.body
 
 
 async def settled():
@@ -73,16 +65,15 @@ async def test_one_connection_carries_order_after_order_and_each_leaves_in_one_p
         assert peer.opened == 1
         assert [request.endswith(b'\r\n\r\n{"n":1}') for request in peer.requests] == [True] * 3
         assert peer.requests[0].startswith(b"POST /v1/orders HTTP/1.1\r\nHost: 127.0.0.1:")
-        await lanes.close()
+        lanes.close()
 
 
 async def test_orders_at_the_same_time_have_a_connection_each():
     async with Peer() as peer:
         lanes = Lanes(peer.url, TLS)
-        first, second = await lanes.take(), await lanes.take()
-        assert first is not second
-        lanes.give_back(first)
-        assert await lanes.take() is first
+        assert await asyncio.gather(order(lanes), order(lanes)) == [(200, b"{}")] * 2
+        assert await order(lanes) == (200, b"{}")
+        assert peer.opened == 2
 
 
 async def test_a_connection_that_the_edge_closed_is_not_used_again():
@@ -117,9 +108,9 @@ async def test_an_answer_cut_short_or_not_http_ends_its_connection(answer):
 
     async with Abrupt() as peer:
         lanes = Lanes(peer.url, TLS)
-        with pytest.raises(httpcore2.RemoteProtocolError):
+        with pytest.raises(h11.RemoteProtocolError):
             await order(lanes)
-        with pytest.raises(httpcore2.RemoteProtocolError):
+        with pytest.raises(h11.RemoteProtocolError):
             await order(lanes)
         assert peer.opened == 2
 
@@ -143,6 +134,38 @@ async def test_an_answer_larger_than_what_is_held_arrives_whole():
         assert peer.opened == 1
 
 
+async def test_an_answer_longer_than_its_reader_takes_is_not_read_on():
+    body = b"x" * 9_000_000
+    async with Peer(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body) as peer:
+        lanes = Lanes(peer.url, TLS)
+        with pytest.raises(AnswerTooLong):
+            await order(lanes)
+        assert await order(lanes) == (200, b"{}")
+        assert peer.opened == 2
+
+
+async def test_a_packed_answer_is_refused_and_ends_its_connection():
+    async with Peer(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\ncontent-length: 2\r\n\r\n\x1f\x8b") as peer:
+        lanes = Lanes(peer.url, TLS)
+        with pytest.raises(AnswerPacked):
+            await order(lanes)
+        assert await order(lanes) == (200, b"{}")
+        assert peer.opened == 2
+
+
+async def test_what_is_said_before_the_answer_is_passed_over():
+    async with Peer(b"HTTP/1.1 103 Early Hints\r\nlink: </>\r\n\r\n" + ANSWER) as peer:
+        lanes = Lanes(peer.url, TLS)
+        assert await order(lanes) == (200, b"{}")
+
+
+async def test_an_edge_that_says_it_closes_is_met_anew():
+    async with Peer(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}") as peer:
+        lanes = Lanes(peer.url, TLS)
+        assert [await order(lanes) for _ in range(2)] == [(200, b"{}")] * 2
+        assert peer.opened == 2
+
+
 @pytest.mark.parametrize("url", ["", "edge.test", "ftp://edge.test", "http://", "http://[::1", "http://学校.test"])
 async def test_a_url_that_is_none_is_an_edge_that_cannot_be_reached(url):
     lanes = Lanes(url, TLS)
@@ -155,4 +178,4 @@ async def test_nobody_listening_is_an_error_and_keeps_no_seat():
         lanes = Lanes(peer.url, TLS)
     for _ in range(CONNECTIONS_AT_MOST + 1):
         with pytest.raises(OSError):  # noqa: PT011
-            await lanes.take()
+            await order(lanes)
