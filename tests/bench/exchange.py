@@ -30,6 +30,7 @@ from tests.bench.probes import fsync_probe
 
 ALONE, MANY, IN_FLIGHT = 1500, 3000, 32
 ROUNDS = 3
+PATHS = {"bare": "/v1/query", "lean": "/v1/lean"}
 FIELDS = ["enrolled", "stage", "grade", "school_org_code", "boarding", "status", "as_of"]
 
 
@@ -120,7 +121,7 @@ class World:
             process.wait(20)
 
     def process(self, name: str) -> psutil.Process:
-        place = {"provider": 0, "bare": 1, "gateway": 2}[name]
+        place = {"provider": 0, "bare": 1, "lean": 1, "gateway": 2}[name]
         return psutil.Process(self.processes[place].pid)
 
     def signed(self, count: int) -> list[bytes]:
@@ -141,9 +142,9 @@ class World:
             for _ in range(count)
         ]
 
-    def bare(self, count: int) -> list[bytes]:
+    def bare(self, count: int, path: str = "/v1/query") -> list[bytes]:
         body = canonical({"exchange": "X02", "subject": {"pseudonym": self.subject}})
-        return [request("/v1/query", {"content-type": "application/json"}, body)] * count
+        return [request(path, {"content-type": "application/json"}, body)] * count
 
     def token(self) -> str:
         step, reply = self.session._current_token(), None
@@ -198,10 +199,10 @@ async def drive(port: int, requests: list[bytes], in_flight: int) -> tuple[list[
 
 
 def load(world: World, name: str, count: int, in_flight: int) -> dict:
-    requests = world.signed(count) if name == "gateway" else world.bare(count)
+    requests = world.signed(count) if name == "gateway" else world.bare(count, PATHS[name])
     process = world.process(name)
     before = used(process)
-    took, seconds = asyncio.run(drive(world.ports[name], requests, in_flight))
+    took, seconds = asyncio.run(drive(world.ports["bare" if name == "lean" else name], requests, in_flight))
     after = used(process)
     took.sort()
     return {
@@ -230,18 +231,29 @@ def measure() -> list[dict]:
         world = World(Path(name))
         try:
             world.start()
-            for warm in ("gateway", "bare"):
+            for warm in ("gateway", *PATHS):
                 load(world, warm, 100, 4)
             entries_before = entries(world)
             for in_flight, count in ((1, ALONE), (IN_FLIGHT, MANY)):
-                runs = {"gateway": [], "bare": []}
+                runs = {side: [] for side in ("gateway", *PATHS)}
                 for _ in range(ROUNDS):
                     for side, done in runs.items():
                         done.append(load(world, side, count // ROUNDS, in_flight))
-                mine, peer = (
-                    {k: statistics.median(r[k] for r in runs[s]) for k in runs[s][0]} for s in ("gateway", "bare")
+                mine, peer, lean = (
+                    {k: statistics.median(r[k] for r in done) for k in done[0]} for done in runs.values()
                 )
                 rows += compare(mine, peer, in_flight)
+                rows.append(
+                    row(
+                        f"CPU per request, {in_flight} in flight, beside the bare route over our own connections",
+                        mine["cpu"],
+                        "ms",
+                        lean["cpu"],
+                        mine["cpu"] / lean["cpu"],
+                        None,
+                        None,
+                    )
+                )
             asked = (ALONE // ROUNDS + MANY // ROUNDS) * ROUNDS
             written = entries(world) - entries_before
             rows.append(row("entries written per answer", written / asked, "entries", None, None, 1, written == asked))

@@ -1,10 +1,16 @@
-"""The peer of the exchange benchmark: a bare FastAPI route that fetches the record over the same client library."""
+"""The peers of the exchange benchmark: bare FastAPI routes that fetch the record over the same client library.
 
+`/v1/query` uses the library as anybody would; `/v1/lean` uses its protocol engine over the gateway's own connections (ADR 10).
+"""
+
+import ssl
 import sys
 
 import httpx2
 import uvicorn
 from fastapi import FastAPI, Request, Response
+
+from adapters.lanes import Lanes
 
 
 def main() -> None:
@@ -19,6 +25,14 @@ def main() -> None:
         await request.json()
         answer = await client.get(f"{provider}/record")
         return Response(answer.content, media_type="application/json")
+
+    lanes = Lanes(f"{provider}/bare", ssl.create_default_context())
+
+    @app.post("/v1/lean")
+    async def lean(request: Request) -> Response:
+        await request.json()
+        answer = await lanes.post([], b"{}", at_most=65_536)
+        return Response(answer.body, media_type="application/json")
 
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
 

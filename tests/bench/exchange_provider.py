@@ -1,6 +1,7 @@
 """The provider of the exchange benchmark: a real edge door over a register in memory, and the same record bare.
 
-`POST /v1/orders` is the edge's own code; `GET /record` is the same record as JSON, for the bare route beside the gateway.
+`POST /v1/orders` is the edge's own code; `GET /record` and `POST /bare/v1/orders` are the same record as JSON, for the bare routes beside the
+gateway.
 """
 
 import json
@@ -67,6 +68,7 @@ def main() -> None:
     record = json.dumps(VALUES).encode()
 
     @app.get("/record")
+    @app.post("/bare/v1/orders")
     async def bare() -> Response:
         return Response(record, media_type="application/json")
 
