@@ -75,8 +75,11 @@ Subject = Child | NoChild
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """Step (2) done: the caller and whom it is about. `assisted`: an identifier was in the body and is forgotten."""
+    """Step (2) done: the caller and whom it is about. `assisted`: an identifier was in the body and is forgotten.
+    known: the pseudonym in the caller's own scope by which it asked, None where it asked by none.
+    """
 
     caller: Caller
     subject: Subject
     assisted: bool = False
+    known: Pseudonym | None = None

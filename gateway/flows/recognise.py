@@ -7,6 +7,8 @@ request ends, because each is a guess; nothing tells whether the child is known.
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
+
 from gateway.domain.exchanges import Exchange
 from gateway.domain.subjects import GATEWAY_SCOPE, Child, NoChild, Pseudonym, Recognised, Scope
 from gateway.domain.vocabulary import Department, Door, ScopeKind
@@ -47,7 +49,7 @@ async def recognise(
         scope = scope_of(caller.party.department, exchange)
         known = read_pseudonym(subject.pseudonym, scope)
         own = ring.translate([known], GATEWAY_SCOPE)[0]
-        return Recognised(caller=caller, subject=await _child(own, reading))
+        return Recognised(caller=caller, subject=await _child(own, reading), known=known)
     if subject.identifier_kind is None or subject.identifier_value is None:
         raise BadRequest("subject_missing")
     if exchange is not None and not exchange.assisted:
@@ -75,8 +77,19 @@ async def _child(own: Pseudonym, reading: Reading) -> Child:
 def scope_of(department: Department, exchange: Exchange | None) -> Scope:
     """The scope in which a department speaks of a child within an exchange: closed where the catalogue says so."""
     if exchange is not None and exchange.scopes.get(department) is ScopeKind.CLOSED:
-        return Scope.closed(str(department), exchange.id)
+        return _closed(department, exchange.id)
+    return open_scope(department)
+
+
+@cache
+def open_scope(department: Department) -> Scope:
+    """The department's open scope, made once: each request names two or three."""
     return Scope.open(department)
+
+
+@lru_cache(maxsize=1024)
+def _closed(department: Department, exchange: str) -> Scope:
+    return Scope.closed(str(department), exchange)
 
 
 def name_for(ring: KeyRing, child: Child, scope: Scope) -> str:

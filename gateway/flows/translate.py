@@ -6,16 +6,13 @@ nobody ordered, is at fault; a record reference crosses only as HMAC under the r
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from gateway.domain.exchanges import Exchange
 from gateway.domain.orders import Line, Order, Release
 from gateway.domain.permits import Permit
-from gateway.domain.subjects import Child, Scope
+from gateway.domain.subjects import Child, Recognised, Scope
 from gateway.errors import ProviderFault
 from gateway.flows.recognise import name_for, scope_of
 from keys.ring import KeyRing
-from keys.text import read as read_pseudonym
 from keys.text import write as write_pseudonym
 
 
@@ -33,24 +30,33 @@ def translate_lines(
     numbers = [line.number for line in release.lines] + list(release.missing)
     if sorted(numbers) != sorted(ordered):
         raise ProviderFault("release_lines", edge=order.provider.text)
-    subject = permit.basis.recognised.subject
+    recognised = permit.basis.recognised
     exchange = permit.basis.ask.exchange
     target = scope_of(order.recipient.department, exchange)
     lines = []
     for line in release.lines:
         if line.subject != ordered[line.number]:
             raise ProviderFault("release_subject", edge=order.provider.text)
-        name = _name(ring, subject, target, called) if isinstance(subject, Child) else None
-        lines.append(
-            replace(line, subject=name, references=cross_references(ring, line, exchange, target, order.provider.text))
-        )
-    return replace(release, lines=tuple(lines))
+        name = _name(ring, recognised, target, called)
+        references = cross_references(ring, line, exchange, target, order.provider.text)
+        lines.append(Line(line.number, name, references, line.region, line.values, line.sealing))
+    return Release(
+        release.request,
+        release.exchange,
+        release.provider,
+        tuple(lines),
+        release.missing,
+        surplus=release.surplus,
+        sighted=release.sighted,
+    )
 
 
-def _name(ring: KeyRing, child: Child, target: Scope, called: str | None) -> str:
-    if called is None:
+def _name(ring: KeyRing, recognised: Recognised, target: Scope, called: str | None) -> str | None:
+    child, known = recognised.subject, recognised.known
+    if not isinstance(child, Child):
+        return None
+    if called is None or known is None or known.scope != target:
         return name_for(ring, child, target)
-    known = read_pseudonym(called, target)
     if known.epoch == ring.current_epoch(target):
         return called.lower()  # Bech32m is written in lower case, whichever way it was sent
     return write_pseudonym(ring.translate([known], target)[0])
