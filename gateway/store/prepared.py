@@ -18,7 +18,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from gateway.store.database import Reading, Writing
 
-_DIALECT = sqlite.dialect(paramstyle="qmark")
+_DIALECT = sqlite.dialect(paramstyle="named")
 
 
 class Prepared:
@@ -28,7 +28,6 @@ class Prepared:
         self._build = build
         self._statement: Executable | None = None
         self._text = ""
-        self._order: tuple[str, ...] = ()
         self._constants: dict[str, Any] = {}
 
     def _prepare(self) -> Executable:
@@ -36,8 +35,10 @@ class Prepared:
         compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
         assert isinstance(compiled, SQLCompiler)
         self._text = str(compiled)
-        self._order = tuple(compiled.positiontup or ())
-        self._constants = dict(compiled.params)
+        # What the statement itself gives. A parameter that neither it nor the caller gives is refused by the driver.
+        self._constants = {
+            name: compiled.params[name] for bound, name in compiled.bind_names.items() if not bound.required
+        }
         return statement
 
     async def rows(self, reading: Reading, **parameters: Any) -> Sequence[Any]:
@@ -46,7 +47,7 @@ class Prepared:
         driver = reading.near
         if driver is None:
             return (await reading.connection.execute(statement, parameters)).all()
-        text, values = self._text, self._bound(parameters)
+        text, values = self._text, self._constants | parameters
         found: list[Any] = await driver.near(lambda connection: connection.execute(text, values).fetchall())
         return found
 
@@ -62,9 +63,5 @@ class Prepared:
         if driver is None:
             await writing.connection.execute(statement, parameters)
             return
-        text, values = self._text, self._bound(parameters)
+        text, values = self._text, self._constants | parameters
         await driver.near(lambda connection: connection.execute(text, values))
-
-    def _bound(self, parameters: dict[str, Any]) -> list[Any]:
-        constants = self._constants
-        return [parameters[name] if name in parameters else constants[name] for name in self._order]
