@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from gateway.domain.basis import Basis
 from gateway.domain.exchanges import Exchange, Field
-from gateway.domain.permits import Obligation, Permit
+from gateway.domain.permits import Grants, Obligation, Permit
 from gateway.domain.vocabulary import Action, Department, Door, Duty, ExchangeState, Level, Profile, Transform
 from gateway.errors import Denied, ProgrammingError
 from policies import obligations, regions
@@ -43,25 +43,38 @@ class Answer:
     refusing: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a version grants to all who ask the same: a permit but for what the basis itself adds.
+
+    until: when the first of the rules ends.
+    """
+
+    grants: Grants
+    withheld: Mapping[str, str]
+    rules: Mapping[str, tuple[str, ...]]
+    duties: frozenset[Duty]
+    regions: tuple[str, ...]
+    until: datetime
+
+
 def decide(snapshot: Snapshot, basis: Basis, request: Request) -> Permit:
     """The permit for a basis. request: of `request_for`. Raises `Denied`."""
-    ask = basis.ask
-    answered = answer(
-        snapshot, request, ask.fields, consumer=ask.recipient.department, consent_fields=basis.consent_fields
+    fields, consumer, consented = basis.ask.fields, basis.ask.recipient.department, basis.consent_fields
+    terms = snapshot.once(
+        request,
+        ("terms", fields, consumer, consented),
+        lambda: _terms(snapshot, request, fields, consumer=consumer, consent_fields=consented),
     )
-    if answered.code:
-        raise Denied(answered.code, rules=answered.refusing)
-    used = answered.matching
-    exchange = snapshot.catalogue.exchanges[request.obj]
     return Permit(
         basis=basis,
-        grants=answered.grants,
-        withheld=answered.withheld,
-        rules={field: tuple(rule.id for rule in rules) for field, rules in used.items()},
-        duties=_duties(basis, used.values()),
-        regions=_regions(exchange, ask.action, request.reg, used.values()),
+        grants=terms.grants,
+        withheld=terms.withheld,
+        rules=terms.rules,
+        duties=_duties(basis) | terms.duties,
+        regions=terms.regions,
         policy_version=snapshot.version,
-        until=min((basis.until, *(_time(end) for end in {rule.exp for rules in used.values() for rule in rules}))),
+        until=min(basis.until, terms.until),
     )
 
 
@@ -126,6 +139,29 @@ def answer(
         {field: verdicts[field].matching for field in grants},
         code="" if grants else _foremost(withheld),
         refusing=() if grants else _refusing(verdicts),
+    )
+
+
+def _terms(
+    snapshot: Snapshot,
+    request: Request,
+    fields: tuple[str, ...],
+    *,
+    consumer: Department,
+    consent_fields: frozenset[str] | None,
+) -> Terms:
+    answered = answer(snapshot, request, fields, consumer=consumer, consent_fields=consent_fields)
+    if answered.code:
+        raise Denied(answered.code, rules=answered.refusing)
+    used = answered.matching.values()
+    rules = {rule for matching in used for rule in matching}
+    return Terms(
+        grants=Grants(answered.grants),
+        withheld=answered.withheld,
+        rules={name: tuple(rule.id for rule in matching) for name, matching in answered.matching.items()},
+        duties=frozenset(duty for rule in rules for duty in obligations.parse(rule.obl).duties),
+        regions=_regions(snapshot.catalogue.exchanges[request.obj], request, used),
+        until=min(_time(rule.exp) for rule in rules),
     )
 
 
@@ -207,25 +243,21 @@ def _refusing(verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
     return tuple(sorted({verdict.witness.id for verdict in verdicts.values() if verdict.witness}))
 
 
-def _duties(basis: Basis, used: Iterable[tuple[Rule, ...]]) -> frozenset[Duty]:
+def _duties(basis: Basis) -> frozenset[Duty]:
     try:
-        duties = {Duty(duty) for duty in basis.duties}
+        return frozenset([Duty(duty) for duty in basis.duties])
     except ValueError:
         raise ProgrammingError("the basis names an unknown duty") from None
-    for rules in used:
-        for rule in rules:
-            duties |= obligations.parse(rule.obl).duties
-    return frozenset(duties)
 
 
-def _regions(exchange: Exchange, action: Action, own: str, used: Iterable[tuple[Rule, ...]]) -> tuple[str, ...]:
+def _regions(exchange: Exchange, request: Request, used: Iterable[tuple[Rule, ...]]) -> tuple[str, ...]:
     """The one prefix within which every granted record must lie.
 
     All matching rows enclose the organisation's region, so their prefixes lie in one another: a field's reach is its
     widest row, the record's is the narrowest field. Where the exchange reaches only the recipient's own region, that is it.
     """
-    if exchange.reach == "own" and action is not Action.SUBMIT:
-        return (regions.prefix(own),)
+    if exchange.reach == "own" and request.act != Action.SUBMIT:
+        return (regions.prefix(request.reg),)
     return (max((min((regions.prefix(rule.reg) for rule in rules), key=len) for rules in used), key=len),)
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from policies import regions
 from policies.ancestry import Ancestry, ancestries
@@ -36,6 +36,9 @@ class Request(NamedTuple):
     now: str
 
 
+_FIELD, _NOW = Request._fields.index("fld"), Request._fields.index("now")
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Casbin's answer on one field, with the rows that it could have matched.
@@ -58,7 +61,9 @@ class Engine(Protocol):
         ...
 
 
-JUDGED_AT_MOST = 10_000
+KEPT_AT_MOST = 10_000
+
+T = TypeVar("T")
 
 
 class Snapshot:
@@ -87,22 +92,27 @@ class Snapshot:
         self.version = version_of(model_text, catalogue, self.rules)
         # Between two of these moments no rule begins or ends, so a verdict stays exact without any time limit of its own.
         self._moments = sorted({moment for rule in self.rules for moment in (rule.nbf, rule.exp)})
-        self._judged: dict[tuple[Request, tuple[str, ...], int], dict[str, Verdict]] = {}
+        self._kept: dict[tuple[Hashable, ...], Any] = {}
 
     def judge(self, request: Request, fields: Iterable[str]) -> Mapping[str, Verdict]:
-        """Casbin's verdict for each field of one request; `request.fld` is not read.
-
-        The same question within the same span of the rules' times is answered from memory, exactly.
-        """
+        """Casbin's verdict for each field of one request; `request.fld` is not read."""
         wanted = tuple(fields)
+        return self.once(request, ("verdicts", wanted), lambda: self._judge(request, wanted))
+
+    def once(self, request: Request, question: tuple[Hashable, ...], work: Callable[[], T]) -> T:
+        """What `work` finds out about a request, whose field it must not read; nobody changes what it gives.
+
+        question: what `work` is, and all else that it depends on. The same question within the same span of the rules' times is
+        answered from memory, exactly.
+        """
         span = bisect_right(self._moments, request.now)
-        question = (request._replace(fld="", now=""), wanted, span)
-        known = self._judged.get(question)
+        asked = (*request[:_FIELD], *request[_FIELD + 1 : _NOW], span, *question)
+        known: T | None = self._kept.get(asked)
         if known is None:
-            known = self._judge(request, wanted)
-            if len(self._judged) >= JUDGED_AT_MOST:
-                self._judged.clear()
-            self._judged[question] = known
+            known = work()
+            if len(self._kept) >= KEPT_AT_MOST:
+                self._kept.clear()
+            self._kept[asked] = known
         return known
 
     def _judge(self, request: Request, fields: tuple[str, ...]) -> dict[str, Verdict]:

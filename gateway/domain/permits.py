@@ -6,7 +6,7 @@ is not understood withholds its field.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,6 +30,31 @@ class Obligation:
     def text(self) -> str:
         """The one text form, as it stands in rules, orders and envelopes."""
         return f"{self.transform}" + (f":{self.form}" if self.form else "") + ("+sealed" if self.sealed else "")
+
+
+class Grants(Mapping[str, Obligation]):
+    """Field -> obligation, never changed once made: a key under which whoever works something out of a whole permit can keep it."""
+
+    __slots__ = ("_grants", "_hash")
+
+    def __init__(self, grants: Mapping[str, Obligation] | None = None) -> None:
+        self._grants = dict(grants or {})
+        self._hash = hash(frozenset(self._grants.items()))
+
+    def __getitem__(self, name: str) -> Obligation:
+        return self._grants[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._grants)
+
+    def __len__(self) -> int:
+        return len(self._grants)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"Grants({self._grants})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from gateway.domain.vocabulary import Action, ConsentState, Department, Door, Du
 from gateway.errors import Denied, GatewayFault
 from policies import book, catalogue, matcher, rows
 from policies.book import PolicyBook, PolicyError, build
+from tests.unit.stepping_clock import SteppingClock
 
 BOOK = PolicyBook.open()
 CATALOGUE = BOOK.catalogue
@@ -110,6 +111,23 @@ def test_an_expired_rule_gives_nothing():
     ]
     with pytest.raises(Denied):
         PolicyBook(build(CATALOGUE, past)).decide(basis("X02", "case_worker@civil_affairs"))
+
+
+def test_a_permit_that_was_worked_out_before_follows_the_basis_and_the_rules_times():
+    ends = datetime(2026, 11, 3, tzinfo=UTC)
+    ending = [dataclasses.replace(rule, exp="2026-11-03T00:00:00Z") for rule in BOOK.snapshot.rules]
+    clock = SteppingClock()
+    here = PolicyBook(build(CATALOGUE, ending), clock=clock)
+    first = here.decide(basis("X02", "case_worker@civil_affairs"))
+    assert (first.until, first.duties) == (ends, frozenset())
+    sooner = dataclasses.replace(basis("X02", "case_worker@civil_affairs", duties={"review"}), until=clock.now())
+    again = here.decide(sooner)
+    assert (again.grants, again.until, again.duties) == (first.grants, clock.now(), {Duty.REVIEW})
+    one = basis("X02", "case_worker@civil_affairs", consent_fields=frozenset({"enrolled"}))
+    assert set(here.decide(one).grants) == {"enrolled"}
+    clock.moment = ends
+    with pytest.raises(Denied):
+        here.decide(basis("X02", "case_worker@civil_affairs"))
 
 
 def test_two_overlapping_rows_give_the_more_protective_obligation():
