@@ -7,14 +7,14 @@ its route and the kind of what failed.
 
 from __future__ import annotations
 
-import base64
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
 
 from gateway.api.patience import Patience
 from gateway.api.problems import MEDIA_TYPE, problem
@@ -24,6 +24,7 @@ from gateway.flows.account import is_outage
 from gateway.flows.house import House
 from gateway.flows.requests import SignedRequest
 from gateway.observe import REFUSALS, REQUESTS, SECONDS, log
+from gateway.release.wire_reading import unpadded
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
@@ -37,11 +38,13 @@ async def serve(request: Request, route: str, handler: Handler, *, json_body: bo
     started = time.perf_counter()
     house: House = request.app.state.house
     patience: Patience = request.app.state.patience
-    source = request.client.host if request.client else ""
-    credential = request.headers.get("authorization", "")
+    client = request.scope.get("client")
+    source = client[0] if client else ""
+    headers = _headers(request)
+    credential = headers.get("authorization", "")
     authenticated = json_body  # only signed routes take JSON; a public one proves nothing about whoever asks
     try:
-        signed = await _arrived(request, patience, source, credential, json_body=json_body)
+        signed = await _arrived(request, headers, source, patience, json_body=json_body)
         response = await handler(house, signed)
     except (NotAuthenticated, TurnedAway) as error:
         # Step (1) did not succeed: no entry, the minute's roll-up counts it.
@@ -76,16 +79,18 @@ class TurnedAway(BadRequest):
 
 
 async def _arrived(
-    request: Request, patience: Patience, source: str, credential: str, *, json_body: bool
+    request: Request, headers: dict[str, str], source: str, patience: Patience, *, json_body: bool
 ) -> SignedRequest:
-    """The request as it came. Raises `TurnedAway`, `NotAuthenticated`."""
+    """The request as it came. Raises `TurnedAway`."""
     try:
-        patience.require(source, credential)
+        patience.require(source, headers.get("authorization", ""))
+        if len(headers) < len(request.scope["headers"]):
+            _require_single(request.scope["headers"])
         signed = SignedRequest(
             method=request.method,
             path=request.scope["path"],  # never by way of a URL: the Host header would have a part in it
-            headers=_headers(request),
-            body=await _raw_body(request),
+            headers=headers,
+            body=await _raw_body(request, headers.get("content-length", "0")),
             source=source,
         )
         if json_body:
@@ -112,39 +117,41 @@ def answer(body: bytes, receipt: Receipt | None = None, status: int = 200) -> Re
     headers = {"Cache-Control": "no-store"}
     if receipt is not None:
         headers["Audit-Receipt"] = receipt.header
-        headers["Audit-Salt"] = f"{_base64(receipt.request_salt)}.{_base64(receipt.answer_salt)}"
+        headers["Audit-Salt"] = f"{unpadded(receipt.request_salt)}.{unpadded(receipt.answer_salt)}"
     return Response(body, status, headers, "application/json")
 
 
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
-
-
 def _headers(request: Request) -> dict[str, str]:
-    """Header names in lower case; a header sent twice is refused where it matters, because two readers might differ."""
-    found: dict[str, str] = {}
-    for raw_name, raw_value in request.headers.raw:
-        name = raw_name.decode("latin-1").lower()
-        if name in found and name in _SINGLE:
-            raise NotAuthenticated("header_repeated")
-        found[name] = raw_value.decode("latin-1")
-    return found
+    """Headers by their names, which ASGI has in lower case."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
 
 
-_SINGLE = frozenset({"authorization", "dpop", "officer-assertion", "content-type", "idempotency-key"})
+_SINGLE = frozenset({b"authorization", b"dpop", b"officer-assertion", b"content-type", b"idempotency-key"})
 
 
-async def _raw_body(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "0")
+def _require_single(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """A header sent twice is refused where it matters, because two readers might differ."""
+    names = [name for name, _ in headers]
+    if any(names.count(name) > 1 for name in _SINGLE):
+        raise NotAuthenticated("header_repeated")
+
+
+async def _raw_body(request: Request, declared: str) -> bytes:
+    """The body as it arrived. declared: its length as the request states it."""
     if not (declared.isascii() and declared.isdigit()) or int(declared) > BODY_AT_MOST:
         raise BadRequest("body_too_large")
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
+    parts, size, more = [], 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        size += len(part)
         if size > BODY_AT_MOST:
             raise BadRequest("body_too_large")
-        chunks.append(chunk)
-    return b"".join(chunks)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 def require_json(signed: SignedRequest) -> None:
