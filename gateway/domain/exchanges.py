@@ -134,6 +134,10 @@ class Exchange:
     table: TableOfCounts | None = None
     generalisation: Generalisation | None = None
 
+    def __hash__(self) -> int:
+        # Its mappings have no hash of their own, and its id tells it from all others but its own later definitions.
+        return hash(self.id)
+
     def doors_for(self, consumer: Department) -> frozenset[Door]:
         """The doors that the law opens for this consumer; empty if it is no consumer of the exchange."""
         code = self.consent.get(consumer)

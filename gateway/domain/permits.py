@@ -37,9 +37,14 @@ class Grants(Mapping[str, Obligation]):
 
     __slots__ = ("_grants", "_hash")
 
-    def __init__(self, grants: Mapping[str, Obligation] | None = None) -> None:
-        self._grants = dict(grants or {})
+    def __init__(self, grants: Mapping[str, Obligation]) -> None:
+        self._grants = dict(grants)
         self._hash = hash(frozenset(self._grants.items()))
+
+    @classmethod
+    def of(cls, grants: Mapping[str, Obligation]) -> Grants:
+        """These grants, as they are if nobody can change them any more."""
+        return grants if isinstance(grants, Grants) else cls(grants)
 
     def __getitem__(self, name: str) -> Obligation:
         return self._grants[name]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 from gateway.domain.exchanges import Exchange
 from gateway.domain.orders import Checked, Envelope, FieldValue, Line, PlainValue, Release, SealedValue, SealInfo
@@ -54,14 +53,16 @@ def check(
     exchange = permit.basis.ask.exchange
     expected = expectations(exchange, permit.grants, medical=medical)
     frame = SealInfo(request, 0, exchange.id, release.provider, permit.basis.ask.recipient, "")
-    within = cache(lambda region: _within(region, permit.regions))
+    within: dict[str | None, bool] = {}
     lines: list[Line] = []
     outside: list[int] = []
     try:
         _require_frame(release, request=request, exchange=exchange, subjects=subjects)
         for line in release.lines:
             _require_seal(line, frame)
-            if within(line.region):
+            if line.region not in within:
+                within[line.region] = _within(line.region, permit.regions)
+            if within[line.region]:
                 lines.append(_passed_on(line, line.values))
             else:
                 outside.append(line.number)
@@ -196,7 +197,7 @@ def _within(region: str | None, prefixes: tuple[str, ...]) -> bool:
         return "" in prefixes
     if not is_region(region):
         raise FormBroken("region")
-    return any(region.startswith(prefix) for prefix in prefixes)
+    return region.startswith(prefixes)
 
 
 def _require(holds: bool, name: str) -> None:

@@ -10,13 +10,14 @@ the exact way finds nothing; a finding is a field's name, never a value.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from gateway.domain.exchanges import Exchange
 from gateway.domain.orders import FieldValue, Line, PlainValue, SealedValue
-from gateway.domain.permits import Obligation
+from gateway.domain.permits import Grants, Obligation
 from gateway.release.detectors import find_in
 from gateway.release.floor import is_diagnosis_field, shortfall
 from gateway.release.form import Form
@@ -97,16 +98,20 @@ class Expectations(dict[str, Expected]):
             return False
 
     def _rows_hold(self, names: tuple[str, ...], digests: tuple[str, ...], rows: list[Cells]) -> bool:
-        if not set(names) <= set(digests) <= self.keys():
+        stated = set(digests)
+        if not stated.issuperset(names) or not self.keys() >= stated:
             return False
-        wanted = [self[name] for name in names]
-        plain = [place for place, one in enumerate(wanted) if not one.sealed]
-        sealed = [place for place, one in enumerate(wanted) if one.sealed]
-        if any(one.reference for one in wanted) or not set(map(type, _cells(rows, sealed))) <= {SealedValue}:
+        plain: list[int] = []
+        sealed: list[int] = []
+        for place, name in enumerate(names):
+            if self[name].reference:
+                return False
+            (sealed if self[name].sealed else plain).append(place)
+        if sealed and set(map(type, _cells(rows, sealed))) != {SealedValue}:
             return False
         values: list[FieldValue] = [*map(_value, _cells(rows, plain))]
         for column, place in enumerate(plain):
-            form, scan = wanted[place].form, wanted[place].scan
+            form, _, _, scan = self[names[place]]
             of_field = values[column :: len(plain)]
             if not form.recognises_all(of_field) or (scan and any(map(find_in, of_field))):
                 return False
@@ -128,8 +133,13 @@ def expectations(
 ) -> Expectations:
     """What each grant demands; fields that cannot be demanded are absent. medical: whether a diagnosis may be stated.
 
-    gates: given for deliveries, where all else is sealed.
+    gates: given for deliveries, where all else is sealed. What is returned is shared, and nobody changes it.
     """
+    return _expectations(exchange, Grants.of(grants), medical, gates)
+
+
+@lru_cache(maxsize=1_024)
+def _expectations(exchange: Exchange, grants: Grants, medical: bool, gates: frozenset[str] | None) -> Expectations:
     expected = Expectations()
     for name, obligation in grants.items():
         defined = exchange.fields.get(name)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from gateway.domain.clock import policy_time
 from gateway.domain.exchanges import Exchange
-from gateway.domain.permits import Obligation
+from gateway.domain.permits import Grants, Obligation
 from gateway.domain.vocabulary import Profile, Transform
 
 _IDENTIFYING = frozenset({"name", "phone", "id_number", "address"})
@@ -50,9 +51,14 @@ def labels(
 
 def de_identification_level(exchange: Exchange, grants: Mapping[str, Obligation] | None = None) -> str:
     """GB/T 42460 level of a release under `grants`: `1` to `4`, or `none` where the exchange carries no personal information."""
+    return _level(exchange, Grants.of(grants or {}))
+
+
+@lru_cache(maxsize=1_024)
+def _level(exchange: Exchange, grants: Grants) -> str:
     if exchange.profile is not Profile.D4 and not exchange.personal:
         return "none"
-    for name, obligation in (grants or {}).items():
+    for name, obligation in grants.items():
         defined = exchange.fields.get(name)
         if defined and obligation.transform is Transform.CLEAR and defined.type in _IDENTIFYING:
             return _DIRECT

@@ -10,6 +10,7 @@ appears once per document; sizes as in `wire_reading`.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from gateway.domain.orders import (
@@ -27,7 +28,7 @@ from gateway.domain.orders import (
     SealingKey,
 )
 from gateway.domain.parties import Party
-from gateway.domain.permits import Obligation
+from gateway.domain.permits import Grants, Obligation
 from gateway.domain.vocabulary import AgeBand
 from gateway.errors import BadRequest
 from gateway.release import obligation_text
@@ -74,7 +75,7 @@ def order_to_wire(order: Order) -> Wire:
         "recipient": order.recipient.text,
         "recipient_key": sealing_key_to_wire(order.recipient_key),
         "lines": [_order_line_to_wire(line) for line in order.lines],
-        "grants": {name: obligation_text.write(obligation) for name, obligation in order.grants.items()},
+        "grants": {**_grants(Grants.of(order.grants))},
         "regions": list(order.regions),
         "request_digest": order.request_digest,
         "expires_at": order.expires_at,
@@ -82,6 +83,11 @@ def order_to_wire(order: Order) -> Wire:
     if order.age_band is not None:
         wire["age_band"] = str(order.age_band)
     return wire
+
+
+@lru_cache(maxsize=1_024)
+def _grants(grants: Grants) -> dict[str, str]:
+    return {name: obligation_text.write(obligation) for name, obligation in grants.items()}
 
 
 _ORDER = frozenset(
