@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from gateway.audit.entry import Tagging, arrange_tags, commit_detail, write_detail, write_skeleton
 from gateway.audit.histories import (
@@ -67,8 +68,7 @@ class Asked:
         object.__setattr__(self, "holders", tuple(whose))
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(NamedTuple):
     """A batch ready to write. receipts: one for each entry that was asked, in order. leaves: hashes of all new leaves."""
 
     rows: BatchRows

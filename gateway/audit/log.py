@@ -33,7 +33,7 @@ from gateway.proofs.merkle import EMPTY_ROOT, CompactRange
 from gateway.proofs.notes import Signer
 from gateway.store import audit as store
 from gateway.store.audit import HeadRow, Opening
-from gateway.store.audit_drivers import durable, savepoint, short_write
+from gateway.store.audit_drivers import Savepoint, durable, short_write
 from gateway.store.database import Database, Writing
 from keys.buckets import BucketFile
 
@@ -143,8 +143,8 @@ class AuditLog:
     async def append(self, draft: EntryDraft, *, effect: Effect | None = None, proof_id: str | None = None) -> Receipt:
         """Write an entry and wait until it is durable.
 
-        effect: runs inside the batch's transaction under a savepoint; it may return another draft, or raise (then this
-        submission alone fails and nothing of it persists). proof_id: the request proof's id, claimed in the same transaction.
+        effect: runs inside the batch's transaction, under a savepoint where others are in it; it may return another draft,
+        or raise (then this submission alone fails and nothing of it persists). proof_id: the request proof's id, claimed in the same transaction.
 
         Raises `NotAuthenticated("proof_replayed")`, whatever the effect raises, or `GatewayFault("audit_unavailable")`: then
         nothing may leave.
@@ -255,7 +255,8 @@ class AuditLog:
         return opening
 
     async def _effects(self, writing: Writing, batch: Sequence[_Submission], opening: Opening) -> list[_Submission]:
-        """Run the effects; give those submissions that live."""
+        """Run the effects; give those submissions that live. Raises what an effect raised that is alone in its batch."""
+        alone = len(batch) == 1
         alive: list[_Submission] = []
         returned: list[str] = []
         unclaimed = set(opening.fresh)
@@ -267,13 +268,19 @@ class AuditLog:
                 unclaimed.discard(one.proof_id)
             if one.effect is not None:
                 try:
-                    async with savepoint(writing):
+                    if alone:
                         changed = await one.effect(writing)
+                    else:
+                        async with Savepoint(writing):
+                            changed = await one.effect(writing)
                     if changed is not None:
                         one.asked = replace(one.asked, draft=changed)
                 except Exception as error:
-                    # Whatever it is, it concerns this submission only; its savepoint is rolled back.
+                    # Whatever it is, it concerns this submission only. Its savepoint is rolled back, or where it is alone the
+                    # transaction, and with that its claim.
                     one.fail(error)
+                    if alone:
+                        raise
                     if one.proof_id is not None:
                         returned.append(one.proof_id)
                     continue
@@ -284,8 +291,8 @@ class AuditLog:
 
     def _transaction(self, batch: Sequence[_Submission]) -> AbstractAsyncContextManager[Writing]:
         """The ordinary unit of work, or the short one where nobody else has a part in the transaction."""
-        alone = all(one.effect is None and one.within is None for one in batch)
-        return short_write(self.database) if alone else self.database.write()
+        bare = all(one.effect is None and one.within is None for one in batch)
+        return short_write(self.database) if bare else self.database.write()
 
     async def _build(self, writing: Writing, opening: Opening, alive: Sequence[_Submission]) -> Built:
         keys = {row.holder: row for row in opening.keys}
@@ -293,8 +300,9 @@ class AuditLog:
         missing = {holder for one in alive if one.effect for holder in one.asked.holders} - keys.keys()
         if missing:
             keys |= {row.holder: row for row in await store.current_keys(writing, list(missing))}
-        for holder in {holder for one in alive for holder in one.asked.erases}:
-            keys.pop(holder, None)  # gone with its effect; whoever is still about it begins anew
+        for one in alive:
+            for holder in one.asked.erases:
+                keys.pop(holder, None)  # gone with its effect; whoever is still about it begins anew
         if opening.head is None:
             raise GatewayFault("log_head_invalid")
         builder = BatchBuilder(
@@ -302,7 +310,7 @@ class AuditLog:
         )
         built = builder.build([one.asked for one in alive])
         tiles = await grown_tiles(writing, opening.head.size, built.leaves)
-        return replace(built, rows=built.rows.with_tiles(tiles))
+        return built._replace(rows=built.rows.with_tiles(tiles)) if tiles else built
 
     async def _happened(self, built: Built) -> bool:
         """Whether a batch whose commit raised is in the log. If not even that can be read, it is annotated later."""

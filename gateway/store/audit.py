@@ -7,17 +7,16 @@ hops between event loop and driver cost more than the rows; the head moves only 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from gateway.errors import GatewayFault
-from gateway.store.audit_drivers import ShortWriting, Statement, is_sqlite, run
+from gateway.store.audit_drivers import ShortWriting, Statement, near_driver, run
 from gateway.store.audit_drivers import fetch as fetch  # noqa: PLC0414  (for readers of these tables elsewhere)
 from gateway.store.database import Reading, Writing
 
 
-@dataclass(frozen=True, slots=True)
-class HeadRow:
+# Rows are tuples: one is made in a fifth of a frozen dataclass's time, and it goes to the driver as it is.
+class HeadRow(NamedTuple):
     """The log's head. hashes: the compact range, encoded. checkpoint: the signed note over `size`."""
 
     size: int
@@ -26,8 +25,6 @@ class HeadRow:
     checkpoint: bytes
 
 
-# The next two are made for every entry of a batch and every row of a history. A tuple is made in a fifth of a frozen
-# dataclass's time, and it goes to the driver as it is.
 class EntryRow(NamedTuple):
     """One entry as stored, in the order of its columns."""
 
@@ -60,8 +57,7 @@ class KeyRow(NamedTuple):
         return f"KeyRow(generation={self.generation}, year={self.year}, current={self.current})"
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(NamedTuple):
     """What a batch reads first: the locked head, the proofs that were new, the current keys of the holders."""
 
     head: HeadRow | None
@@ -69,8 +65,7 @@ class Opening:
     keys: list[KeyRow]
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRows:
+class BatchRows(NamedTuple):
     """What a batch writes. tiles: (level, number, hashes), replaced whole. rollups: (hour, facets, count,
     first index, last index). before: the size that the head had.
     """
@@ -86,10 +81,11 @@ class BatchRows:
 
     def with_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> BatchRows:
         """The same batch with the tiles that it completes."""
-        return replace(self, tiles=tiles)
+        return self._replace(tiles=tiles)
 
 
-_TURN = 0x72756E78696E  # "runxin": any number that nobody else locks in this database
+# "runxin": any number that nobody else locks in this database.
+_TAKE_TURN: Statement = ("SELECT pg_advisory_xact_lock(?)", (0x72756E78696E,))
 _HEAD = "SELECT size, hashes, time_us, checkpoint FROM audit_head WHERE id = 1"
 KEY_COLUMNS = "holder, generation, year, bucket, wrapped, state, shares, current, frozen"
 _ENTRY_COLUMNS = "idx, entry_id, facets, leaf, hash, hints, detail"
@@ -121,29 +117,27 @@ async def open_batch(
     transaction sees what the batch before it committed. Writers queue for it at an advisory lock, which is given in the order of
     asking: at the row alone, each new version is a new queue, and some waited for many turns of others.
     """
-    statements: list[Statement] = []
-    if is_sqlite(writing):
-        statements.append((_HEAD, ()))
-    else:
-        statements += [("SELECT pg_advisory_xact_lock(?)", (_TURN,)), (_HEAD + " FOR UPDATE", ())]
-    if isinstance(writing, ShortWriting) and is_sqlite(writing):
-        await writing.driver.take_lock()
+    near = near_driver(writing)
+    sqlite = near is not None
+    statements: list[Statement] = [(_HEAD, ())] if sqlite else [_TAKE_TURN, (_HEAD + " FOR UPDATE", ())]
+    if near is not None and isinstance(writing, ShortWriting):
+        await near.take_lock()
     if proofs:
-        statements.append(_claim_statement(proofs, proofs_until, sqlite=is_sqlite(writing)))
+        statements.append(_claim_statement(proofs, proofs_until, sqlite=sqlite))
     if holders:
-        statements.append(_keys_statement(holders, sqlite=is_sqlite(writing)))
-    answers = await fetch(writing, statements)
-    if not is_sqlite(writing):
-        answers.pop(0)
-    head = answers.pop(0)
-    fresh = frozenset(str(row[0]) for row in answers.pop(0)) if proofs else frozenset()
-    keys = [KeyRow._make(row) for row in answers.pop(0)] if holders else []
-    return Opening(HeadRow(*head[0]) if head else None, fresh, keys)
+        statements.append(_keys_statement(holders, sqlite=sqlite))
+    answers = iter(await fetch(writing, statements))
+    if not sqlite:
+        next(answers)
+    head = next(answers)
+    fresh = frozenset([str(jti) for (jti,) in next(answers)]) if proofs else frozenset()
+    keys = [KeyRow._make(row) for row in next(answers)] if holders else []
+    return Opening(HeadRow._make(head[0]) if head else None, fresh, keys)
 
 
 async def current_keys(reading: Reading, holders: Sequence[bytes]) -> list[KeyRow]:
     """The current generation of each holder that has one."""
-    (rows,) = await fetch(reading, [_keys_statement(holders, sqlite=is_sqlite(reading))])
+    (rows,) = await fetch(reading, [_keys_statement(holders, sqlite=near_driver(reading) is not None)])
     return [KeyRow._make(row) for row in rows]
 
 
@@ -187,7 +181,7 @@ async def create_head(writing: Writing, head: HeadRow) -> None:
 async def get_head(reading: Reading) -> HeadRow | None:
     """The head as committed."""
     (rows,) = await fetch(reading, [(_HEAD, ())])
-    return HeadRow(*rows[0]) if rows else None
+    return HeadRow._make(rows[0]) if rows else None
 
 
 async def get_entries(reading: Reading, start: int, end: int) -> list[EntryRow]:

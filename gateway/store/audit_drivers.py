@@ -7,11 +7,12 @@ same on both; order is kept, so the head's lock stands before everything that is
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from sqlite3 import Connection
+from types import TracebackType
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -49,61 +50,79 @@ class ShortWriting(Writing):
 
 def short_write(database: Database) -> AbstractAsyncContextManager[Writing]:
     """A transaction for `open_batch`, `write_batch` and this module's readings alone; `Database.write` for any stand-in."""
-    return _short(database) if type(database) is Database else database.write()
+    return _Short(database) if type(database) is Database else database.write()
 
 
-@asynccontextmanager
-async def _short(database: Database) -> AsyncIterator[Writing]:
-    async with database.bare_writer() as driver:
-        yield ShortWriting(driver)
+class _Short:
+    """The short transaction of `short_write`. What is still open at the end is rolled back."""
+
+    __slots__ = ("_turn",)
+
+    def __init__(self, database: Database) -> None:
+        self._turn = database.bare_writer()
+
+    async def __aenter__(self) -> Writing:
+        return ShortWriting(await self._turn.__aenter__())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._turn.__aexit__(kind, error, trace)
 
 
-@asynccontextmanager
-async def savepoint(writing: Writing) -> AsyncIterator[None]:
+class Savepoint:
     """What fails inside leaves nothing. Said to the driver, because SQLAlchemy's own takes as long as a small effect."""
-    driver = await _driver(writing)
-    say = (
-        (lambda sql: driver.near(lambda connection: connection.execute(sql))) if is_sqlite(writing) else driver.execute
-    )
-    await say("SAVEPOINT of_one")
-    try:
-        yield
-    except BaseException:
-        await say("ROLLBACK TO SAVEPOINT of_one")
-        await say("RELEASE SAVEPOINT of_one")
-        raise
-    await say("RELEASE SAVEPOINT of_one")
+
+    __slots__ = ("_writing",)
+
+    def __init__(self, writing: Writing) -> None:
+        self._writing = writing
+
+    async def __aenter__(self) -> None:
+        await self._say("SAVEPOINT of_one")
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is not None:
+            await self._say("ROLLBACK TO SAVEPOINT of_one")
+        await self._say("RELEASE SAVEPOINT of_one")
+
+    async def _say(self, sql: str) -> None:
+        near = near_driver(self._writing)
+        if near is None:
+            await (await _shared_driver(self._writing)).execute(sql)
+        else:
+            await near.near(lambda connection: connection.execute(sql))
 
 
 async def durable(reading: Reading) -> bool:
     """Whether a commit that returned is on disk: SQLite `synchronous` FULL or more, PostgreSQL `synchronous_commit` on."""
-    if is_sqlite(reading):
+    if near_driver(reading) is not None:
         (rows,) = await fetch(reading, [("PRAGMA synchronous", ())])
         return int(rows[0][0]) >= 2  # 2 is FULL
     answers = await fetch(reading, [("SHOW synchronous_commit", ()), ("SHOW fsync", ())])
     return answers[0][0][0] not in ("off", "local") and answers[1][0][0] == "on"
 
 
-def is_sqlite(reading: Reading) -> bool:
-    """Which of the two it is."""
-    if isinstance(reading, ShortWriting):
-        return isinstance(reading.driver, NearConnection)
-    return reading.connection.dialect.name == "sqlite"
+def near_driver(reading: Reading) -> NearConnection | None:
+    """SQLite's driver behind a transaction; None on PostgreSQL."""
+    driver = reading.driver if isinstance(reading, ShortWriting) else reading.near
+    return driver if isinstance(driver, NearConnection) else None
 
 
-async def _driver(reading: Reading) -> Any:
+async def _shared_driver(reading: Reading) -> Any:
+    """Psycopg's connection behind a transaction."""
     if isinstance(reading, ShortWriting):
         return reading.driver
-    if reading.near is not None:
-        return reading.near
     return (await reading.connection.get_raw_connection()).driver_connection
 
 
 async def fetch(reading: Reading, statements: Sequence[Statement]) -> list[list[Any]]:
     """Run statements and give each one's rows."""
-    driver = await _driver(reading)
-    if is_sqlite(reading):
-        return list(await driver.near(lambda connection: rows_of(connection, statements)))
+    near = near_driver(reading)
+    if near is not None:
+        found: list[list[Any]] = await near.near(lambda connection: rows_of(connection, statements))
+        return found
+    driver = await _shared_driver(reading)
     cursors = [driver.cursor(binary=True) for _ in statements]
     async with AsyncExitStack() as stack:
         if len(statements) > 1:
@@ -116,11 +135,11 @@ async def fetch(reading: Reading, statements: Sequence[Statement]) -> list[list[
 
 async def run(writing: Writing, statements: Sequence[Statement], *, last: Statement | None = None) -> int:
     """Run each statement for its rows, then `last` once; the number of rows that `last` changed."""
-    driver = await _driver(writing)
     busy = [(sql, rows) for sql, rows in statements if rows]
     commits = last is not None and isinstance(writing, ShortWriting)
-    if not is_sqlite(writing):
-        return await _run_postgres(driver, busy, last, commits=commits)
+    near = near_driver(writing)
+    if near is None:
+        return await _run_postgres(await _shared_driver(writing), busy, last, commits=commits)
 
     def work(connection: Connection) -> int:
         for sql, rows in busy:
@@ -131,8 +150,8 @@ async def run(writing: Writing, statements: Sequence[Statement], *, last: Statem
             connection.execute("COMMIT")
         return changed
 
-    long = commits or sum(len(rows) for _, rows in busy) > _LONG_WRITING
-    return int(await (driver.far(work) if long else driver.near(work)))
+    long = commits or sum([len(rows) for _, rows in busy]) > _LONG_WRITING
+    return int(await (near.far if long else near.near)(work))
 
 
 async def _run_postgres(

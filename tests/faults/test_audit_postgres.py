@@ -53,12 +53,14 @@ async def test_append_replay_effect_history_and_proof(tmp_path, fresh) -> None:
         with pytest.raises(Denied):
             await log.append(draft(CHILD), effect=refuse, proof_id="q")
         await log.append(draft(CHILD), proof_id="q")
+        beside = (log.append(draft(CHILD), effect=refuse, proof_id="r"), log.append(draft(CHILD), proof_id="s"))
+        assert isinstance((await asyncio.gather(*beside, return_exceptions=True))[0], Denied)
         receipt = await log.receipt(300)
         verify_proof(receipt.proof, receipt.leaf, SIGNER.verifier)
-        assert (await log.verify()).entries == 601
+        assert (await log.verify()).entries == 602
         async with log.database.read() as reading:
             rows = await read.child_history(reading, log.keeper, CHILD)
-            assert len(rows) == 601
+            assert len(rows) == 602
             assert (await read.open_detail(reading, log.keeper, rows[0], [CHILD]))["facts"]["request"] == "r-1"
             assert len(await read.page(reading, read.Question(outcome="released", limit=10))) == 10
         await read.write_index(log)

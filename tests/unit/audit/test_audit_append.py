@@ -87,6 +87,20 @@ async def test_refusing_effect_fails_alone_and_leaves_nothing(tmp_path) -> None:
         assert (await log.verify()).entries == 3
 
 
+async def test_refusing_effect_alone_in_its_batch_leaves_nothing_either(tmp_path) -> None:
+    async def refuse(writing):
+        await writing.connection.execute(text("INSERT INTO proof_jti (jti, expires_at) VALUES ('half', 1)"))
+        raise Denied("kill_switch")
+
+    async with a_log(tmp_path) as log:
+        with pytest.raises(Denied, match="kill_switch"):
+            await log.append(draft(CHILD), effect=refuse, proof_id="one")
+        async with log.database.read() as reading:
+            assert (await reading.connection.execute(text("SELECT jti FROM proof_jti"))).all() == []
+        denial = await log.append(draft(CHILD, code="kill_switch"), proof_id="one")
+        assert (denial.index, (await log.verify()).entries) == (0, 1)
+
+
 async def test_effect_that_breaks_reaches_its_caller_only(tmp_path) -> None:
     async def broken(_writing):
         raise ZeroDivisionError
