@@ -30,8 +30,8 @@ class Checkpoint:
     @property
     def text(self) -> str:
         """The note text, with its last newline."""
-        lines = (self.origin, str(self.size), base64.b64encode(self.root).decode(), *self.extensions)
-        return "\n".join(lines) + "\n"
+        root = binascii.b2a_base64(self.root, newline=False).decode("ascii")
+        return "\n".join((self.origin, str(self.size), root, *self.extensions, ""))
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
@@ -53,7 +53,8 @@ def parse_checkpoint(text: str) -> Checkpoint:
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
     """The checkpoint as a note signed by the log."""
-    return Note(checkpoint.text, (sign_note(checkpoint.text, signer),)).encode()
+    text = checkpoint.text
+    return Note(text, (sign_note(text, signer),)).encode()
 
 
 def read_checkpoint(data: bytes) -> Checkpoint:

@@ -99,7 +99,7 @@ class CompactRange:
         """The inverse of `encode`; `ProofInvalid` if the length does not fit the size."""
         if len(data) != size.bit_count() * HASH_BYTES:
             raise ProofInvalid("proof_invalid")
-        return cls(size, tuple(data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)))
+        return cls(size, tuple([data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]))
 
 
 def _perfect(row: bytes) -> bytes:
@@ -113,7 +113,7 @@ def fold(hashes: Sequence[bytes]) -> bytes:
     """Join subtree roots of falling size, left to right, into one root."""
     node = hashes[-1]
     for left in reversed(hashes[:-1]):
-        node = node_hash(left, node)
+        node = sha256(b"\x01" + left + node).digest()
     return node
 
 

@@ -23,6 +23,7 @@ COSIGNATURE = 0x04
 _SIGNATURE_BYTES = {ED25519: 64, COSIGNATURE: 72}
 _MOST_SIGNATURES = 100
 _NAME = re.compile(r"[^\s+\x00-\x1f\x7f]+\Z")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,10 @@ class Signer:
     public_key: bytes
     sign: Callable[[bytes], bytes] = field(repr=False)
     kind: int = ED25519
+    key_id: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key_id", key_id(self.name, self.kind, self.public_key))
 
     @classmethod
     def from_seed(cls, name: str, seed: bytes, kind: int = ED25519) -> Signer:
@@ -84,7 +89,8 @@ class Signature:
     @property
     def line(self) -> str:
         """`— name base64(key id | signature)`, with the newline."""
-        return f"— {self.name} {base64.b64encode(self.key_id + self.value).decode()}\n"
+        body = binascii.b2a_base64(self.key_id + self.value, newline=False).decode("ascii")
+        return f"— {self.name} {body}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ class Note:
 
     def encode(self) -> bytes:
         """The note as it goes on the wire."""
-        return (self.text + "\n" + "".join(signature.line for signature in self.signatures)).encode()
+        return (self.text + "\n" + "".join([signature.line for signature in self.signatures])).encode()
 
 
 def key_id(name: str, kind: int, public_key: bytes) -> bytes:
@@ -122,7 +128,7 @@ def parse_vkey(text: str) -> Verifier:
 def sign_note(text: str, signer: Signer) -> Signature:
     """An Ed25519 note signature (kind 0x01) over `text`."""
     _require_text(text)
-    return Signature(signer.name, signer.verifier.key_id, signer.sign(text.encode()))
+    return Signature(signer.name, signer.key_id, signer.sign(text.encode()))
 
 
 def parse_note(data: bytes) -> Note:
@@ -192,5 +198,5 @@ def _signature_line(line: str) -> Signature:
 
 
 def _require_text(text: str) -> None:
-    if not text.endswith("\n") or any(mark < " " and mark != "\n" for mark in text):
+    if not text.endswith("\n") or _CONTROL.search(text):
         raise ProofInvalid("note_invalid")
