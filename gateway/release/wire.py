@@ -10,9 +10,11 @@ appears once per document; sizes as in `wire_reading`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from gateway.domain.base64url import encode as unpadded
 from gateway.domain.orders import (
     Acknowledgement,
     Envelope,
@@ -33,7 +35,7 @@ from gateway.domain.vocabulary import AgeBand
 from gateway.errors import BadRequest
 from gateway.release import obligation_text
 from gateway.release import wire_reading as read
-from gateway.release.wire_reading import refuse, unpadded
+from gateway.release.wire_reading import refuse
 
 _SUITE = re.compile("x25519|xwing")
 _STATUS = re.compile("stored|rejected")
@@ -223,28 +225,29 @@ def line_from_wire(value: object) -> Line:
     return Line(
         number=number,
         subject=read.matched(wire["subject"], read.TOKEN, "subject") if "subject" in wire else None,
-        references=read.by_field(
-            wire["references"], "references", lambda item: read.matched(item, read.TOKEN, "references"), limit=16
-        ),
+        references=read.by_field(wire["references"], "references", _reference, limit=16),
         region=read.matched(wire["region"], read.REGION, "region") if "region" in wire else None,
         values=read.by_field(wire["fields"], "fields", value_from_wire),
         sealing=sealing,
     )
 
 
+_PLAIN = frozenset({"v", "s"})
+
+
 def value_to_wire(value: SealedValue | PlainValue) -> Wire:
     """`{"c": ciphertext}` of a sealed field, `{"v": value, "s": salt}` of an unsealed one."""
     if isinstance(value, SealedValue):
         return {"c": unpadded(value.ciphertext)}
-    return {"v": _plain(value.value), "s": unpadded(value.salt)}
+    return {"v": _copied(value.value), "s": unpadded(value.salt)}
 
 
 def value_from_wire(value: object) -> SealedValue | PlainValue:
     """A field's value from JSON: exactly one of the two shapes; the salt has 16 bytes."""
-    if isinstance(value, dict) and value.keys() == {"c"}:
+    if isinstance(value, dict) and "c" in value and len(value) == 1:
         return SealedValue(read.binary(value["c"], "c", high=read.MAX_CIPHERTEXT))
-    wire = read.members(value, frozenset({"v", "s"}))
-    return PlainValue(value=read.field_value(wire["v"]), salt=read.binary(wire["s"], "s", low=16, high=16))
+    wire = read.members(value, _PLAIN)
+    return PlainValue(read.field_value(wire["v"]), read.binary(wire["s"], "s", low=16, high=16))
 
 
 def seal_info_to_wire(info: SealInfo) -> Wire:
@@ -264,7 +267,10 @@ _INFO = frozenset({"request", "line", "exchange", "sender", "recipient", "recipi
 
 def seal_info_from_wire(value: object) -> SealInfo:
     """A seal's binding from JSON."""
-    wire = read.members(value, _INFO)
+    return _seal_info(read.members(value, _INFO))
+
+
+def _seal_info(wire: Mapping[str, Any]) -> SealInfo:
     return SealInfo(
         request=read.matched(wire["request"], read.TOKEN, "request"),
         line=_line_number(wire["line"]),
@@ -294,11 +300,11 @@ def sealing_from_wire(value: object) -> Sealing:
     """A line's cryptographic frame from JSON: digests of 32 bytes, an Ed25519 signature of 64."""
     wire = read.members(value, _SEALING)
     return Sealing(
-        info=seal_info_from_wire({name: wire[name] for name in _INFO}),
+        info=_seal_info(wire),
         suite=read.matched(wire["suite"], _SUITE, "suite"),
         # A line without any sealed field carries no content key.
         encapsulation=read.binary(wire["enc"], "enc", low=0, high=read.MAX_ENCAPSULATION),
-        digests=read.by_field(wire["digests"], "digests", lambda item: read.binary(item, "digests", low=32, high=32)),
+        digests=read.by_field(wire["digests"], "digests", _digest),
         signature=read.binary(wire["signature"], "signature", low=64, high=64),
         sender_kid=read.text(wire["sender_kid"], "sender_kid", limit=64),
     )
@@ -309,9 +315,12 @@ def sealing_key_to_wire(key: SealingKey) -> Wire:
     return {"party": key.party.text, "suite": key.suite, "kid": key.kid, "key": unpadded(key.public_key)}
 
 
+_KEY = frozenset({"party", "suite", "kid", "key"})
+
+
 def sealing_key_from_wire(value: object) -> SealingKey:
     """A recipient's public sealing key from JSON; X25519 keys have 32 bytes, X-Wing keys 1,216."""
-    wire = read.members(value, frozenset({"party", "suite", "kid", "key"}))
+    wire = read.members(value, _KEY)
     suite = read.matched(wire["suite"], _SUITE, "suite")
     size = 32 if suite == "x25519" else 1216
     return SealingKey(
@@ -375,6 +384,14 @@ def _order_line_from_wire(value: object) -> OrderLine:
     return OrderLine(number=_line_number(wire["line"]), subject=subject)
 
 
+def _digest(value: object) -> bytes:
+    return read.binary(value, "digests", low=32, high=32)
+
+
+def _reference(value: object) -> str:
+    return read.matched(value, read.TOKEN, "references")
+
+
 def _line_number(value: object) -> int:
     return read.whole(value, "line", low=1, high=_HIGHEST_LINE)
 
@@ -386,7 +403,7 @@ def _age_band(value: object) -> AgeBand:
         refuse("age_band")
 
 
-def _plain(value: FieldValue) -> FieldValue:
+def _copied(value: FieldValue) -> FieldValue:
     return list(value) if isinstance(value, list) else value
 
 
