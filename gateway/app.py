@@ -27,7 +27,7 @@ from gateway.api.description import describe
 from gateway.api.patience import Patience
 from gateway.api.problems import sentences
 from gateway.api.routes import not_found, not_of_the_form, router, signed_endpoints
-from gateway.api.shortcut import Shortcut
+from gateway.api.shortcut import WithShortcuts
 from gateway.audit.cosigning import Cosigning, read_policy
 from gateway.audit.erasure import settle as settle_erasures
 from gateway.audit.highwater import HighWater
@@ -324,7 +324,8 @@ def build(settings: Settings) -> FastAPI:
                     await console.works.close()
 
     # The API description loads nothing from outside: no bundled viewer, only the document.
-    app = FastAPI(
+    app = WithShortcuts(
+        signed_endpoints,
         title="Runxin Gateway 润心网关",
         version="1",
         lifespan=lifespan,
@@ -334,7 +335,6 @@ def build(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # a redirect would repeat the path and trust the Host header
     )
     app.include_router(router)
-    app.add_middleware(Shortcut, endpoints=signed_endpoints)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(RequestValidationError, not_of_the_form)
     app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way of replacing it
