@@ -117,7 +117,7 @@ class BatchBuilder:
     def build(self, asked: Sequence[Asked]) -> Built:
         """Number and write everything that was asked, in order."""
         written = [self._write(one) for one in asked]
-        leaves = tuple(row.hash for row in self._entries)
+        leaves = tuple([row.hash for row in self._entries])
         tree = CompactRange.decode(self.head.size, self.head.hashes).extended(leaves)
         note = sign_checkpoint(Checkpoint(self.signer.name, tree.size, tree.root), self.signer)
         head = HeadRow(tree.size, tree.encode(), self._time_us - 1, note)
@@ -131,7 +131,7 @@ class BatchBuilder:
             rollups=[(*hour_and_words, *counted) for hour_and_words, counted in self._rollups.items()],
             tiles=(),
         )
-        receipts = tuple(
+        receipts = [
             Receipt(
                 origin=self.signer.name,
                 index=row.index,
@@ -143,8 +143,8 @@ class BatchBuilder:
                 answer_salt=one.draft.answer_salt,
             )
             for one, (row, time_us) in zip(asked, written, strict=True)
-        )
-        return Built(rows, receipts, leaves, tree)
+        ]
+        return Built(rows, tuple(receipts), leaves, tree)
 
     def _write(self, asked: Asked) -> tuple[EntryRow, int]:
         draft = asked.draft
@@ -205,7 +205,7 @@ class BatchBuilder:
         keys = [history.detail_key for history in sealing]
         cipher = sealing[0].detail if len(sealing) == 1 else AeadKey(joint_key(keys))
         sealed = cipher.seal(salted, binding)
-        return b"".join(hint(key, sealed[:12]) for key in keys), PLAIN_DETAIL + sealed
+        return b"".join([hint(key, sealed[:12]) for key in keys]), PLAIN_DETAIL + sealed
 
     def _history(self, holder: bytes) -> History:
         """The holder's current generation; a new year begins a new one, bound to the old by the old one's last entry."""

@@ -66,7 +66,18 @@ class History:
     def sealed_row(self) -> KeyRow:
         """The row as it goes back into the store."""
         plain = self.count.to_bytes(8, "big") + self.second
-        return self.row._replace(state=self.state.seal(plain, _binding(self.row)))
+        row = self.row
+        return KeyRow(
+            row.holder,
+            row.generation,
+            row.year,
+            row.bucket,
+            row.wrapped,
+            self.state.seal(plain, _binding(row)),
+            row.shares,
+            row.current,
+            row.frozen,
+        )
 
 
 def child_holder(point: bytes) -> bytes:
@@ -172,7 +183,7 @@ class Keeper:
     def open(self, row: KeyRow) -> History:
         """Raises `GatewayFault` (`key_destroyed`, `unseal_failed`) if the keys are destroyed or were changed."""
         keys = self._keys(row)
-        detail, state = self._set_up(row.wrapped, keys)
+        detail, state = self._ciphers.get(row.wrapped) or self._set_up(row.wrapped, keys)
         plain = state.open(row.state, _binding(row))
         return History(row, keys[:32], keys[32:64], detail, state, int.from_bytes(plain[:8], "big"), plain[8:])
 
@@ -211,11 +222,9 @@ class Keeper:
 
     def _set_up(self, wrapped: bytes, keys: bytes) -> tuple[AeadKey, AeadKey]:
         """(D's cipher, W's cipher)."""
-        ciphers = self._ciphers.get(wrapped)
-        if ciphers is None:
-            ciphers = self._ciphers[wrapped] = AeadKey(keys[32:64]), AeadKey(keys[64:])
-            if len(self._ciphers) > _CIPHERS:
-                self._ciphers.popitem(last=False)
+        ciphers = self._ciphers[wrapped] = AeadKey(keys[32:64]), AeadKey(keys[64:])
+        if len(self._ciphers) > _CIPHERS:
+            self._ciphers.popitem(last=False)
         return ciphers
 
     def _remember(self, wrapped: bytes, keys: bytes) -> None:

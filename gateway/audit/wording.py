@@ -82,15 +82,11 @@ def word(draft: EntryDraft, public: Mapping[str, int] | None = None) -> Wording:
     opening = _digest("answer", draft.answer_digest) + ('"assisted":true,' if draft.assisted else "") + words.code
     closing = words.closing + _digest("request", draft.request_digest) + ('"sighted":true,' if draft.sighted else "")
     try:
-        actors = [_named(name) for name in draft.actors]
         facts = canonical({**draft.detail})
-        quoted = ",".join([text for text, _ in actors])
+        quoted, numbered = _actors(draft.actors, len(draft.children) == 1 and not draft.protective)
         first = f'{{"actors":[{quoted}],{_digest("answer_salt", draft.answer_salt)}'
         if draft.children:
             first += '"children":["' + '","'.join([child.hex() for child in draft.children]) + '"],'
-        numbered = dict(zip(draft.actors, [member for _, member in actors], strict=True))
-        if len(draft.children) == 1 and not draft.protective:
-            numbered[OWN_NUMBER] = _named(OWN_NUMBER)[1]
         return Wording(
             words.facets,
             "{" + opening + _count("covers", numbers),
@@ -100,7 +96,7 @@ def word(draft: EntryDraft, public: Mapping[str, int] | None = None) -> Wording:
             draft.manifest_root,
             f'{first}"entry":"'.encode(),
             b'","facts":' + facts + b',"numbers":{',
-            tuple(sorted(numbered.items())),
+            numbered,
             f'}},"request_salt":"{b64(draft.request_salt)}"}}'.encode() if draft.request_salt else b"}}",
         )
     except (ValueError, TypeError):
@@ -133,10 +129,12 @@ def _words(
 
 
 @lru_cache(maxsize=10_000)
-def _named(name: str) -> tuple[str, bytes]:
-    """An actor's name quoted, and as a member's name."""
-    quoted = _quoted(name)
-    return quoted, f"{quoted}:".encode()
+def _actors(names: tuple[str, ...], one_child: bool) -> tuple[str, tuple[tuple[str, bytes], ...]]:
+    """(the actors' names quoted, everybody whose number stands in the detail with the name as a member's)."""
+    numbered = {*names, OWN_NUMBER} if one_child else {*names}
+    return ",".join([_quoted(name) for name in names]), tuple(
+        [(name, f"{_quoted(name)}:".encode()) for name in sorted(numbered)]
+    )
 
 
 def b64(data: bytes) -> str:

@@ -26,4 +26,5 @@ class SystemClock:
 
 def policy_time(moment: datetime) -> str:
     """Fixed-width UTC ISO text (`2026-11-22T04:15:00Z`): string order is time order, as rules compare it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # A part of the ISO text: `strftime` takes twice as long, and every request asks.
+    return f"{moment.astimezone(UTC).isoformat()[:19]}Z"
