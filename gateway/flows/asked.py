@@ -24,11 +24,12 @@ _PARTS = frozenset({"line", "region", "request", "exchange", "seal"})
 
 def exchange_asked(house: House, account: Account, name: str, purpose: str, *, action: Action) -> Exchange:
     """The catalogue's exchange; refuses unknown, declared, stopped ones and the wrong story."""
-    exchange = house.catalogue.exchanges.get(name)
+    catalogue = house.catalogue
+    exchange = catalogue.exchanges.get(name)
     if exchange is None:
         raise BadRequest("exchange_unknown")
     account.exchange = exchange.id
-    account.purpose = purpose if purpose in house.catalogue.purposes else ""
+    account.purpose = purpose if purpose in catalogue.purposes else ""
     house.registry.require_running(exchange.id, account.caller.client.client_id)
     if exchange.state is not ExchangeState.SERVED:
         raise Denied("not_served", exchange=exchange.id)

@@ -15,7 +15,7 @@ from gateway.flows.house import House
 
 def is_sighted(house: House, *parties: Party) -> bool:
     """Whether the adapter of any of these is embedded."""
-    return not house.embedded.isdisjoint(parties)
+    return bool(house.embedded) and not house.embedded.isdisjoint(parties)
 
 
 def refuse_sighted(house: House, exchange: Exchange, *, sighted: bool) -> None:

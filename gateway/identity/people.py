@@ -98,9 +98,11 @@ class Officers:
 def standing(snapshot: Snapshot, thumbprint: str, now: int) -> Enrolled | None:
     """The enrolment behind a key, if it is in force now: enabled, within its validity, its administrator still known."""
     enrolled = snapshot.people.get(thumbprint)
-    if enrolled is None or not enrolled.person.enabled or enrolled.valid_until <= now:
-        return None
-    return enrolled
+    return enrolled if enrolled is not None and _stands(enrolled, now) else None
+
+
+def _stands(enrolled: Enrolled, now: int) -> bool:
+    return enrolled.person.enabled and enrolled.valid_until > now
 
 
 def read_person_key(text: str, *, snapshot: Snapshot, now: int) -> Enrolled:
@@ -157,7 +159,7 @@ def _require_standing(snapshot: Snapshot, officer: Officer, now: int) -> None:
     enrolled = snapshot.people.get(officer.thumbprint)
     if enrolled is None:
         raise NotAuthenticated("officer_key_unknown")
-    if standing(snapshot, officer.thumbprint, now) is None:
+    if not _stands(enrolled, now):
         raise NotAuthenticated("officer_disabled")
     if officer.function not in enrolled.person.functions:
         raise NotAuthenticated("officer_function")
