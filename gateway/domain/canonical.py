@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-# No look-out for cycles: the walk before it would never have come to an end. It costs as much as the encoding.
+# No look-out for cycles, which costs as much as the encoding: a value that holds itself ends in a `RecursionError`.
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"), check_circular=False
 )
@@ -23,8 +23,13 @@ def canonical(value: Any) -> bytes:
 
     Raises `ValueError` on floats, null, large integers, non-ASCII keys or lone surrogates.
     """
-    _require_restricted(value)
-    return _ENCODER.encode(value).encode("utf-8")
+    try:
+        text = _ENCODER.encode(value)
+    except TypeError:
+        raise ValueError("value has no canonical form") from None
+    if type(value) is not str:
+        _require_restricted(value)
+    return text.encode("utf-8")
 
 
 def parse_canonical(data: bytes) -> Any:
@@ -36,33 +41,34 @@ def parse_canonical(data: bytes) -> Any:
 
 
 def _require_restricted(value: Any) -> None:
-    # Exact types first, and no call for a member that is text or a flag: this runs a dozen times per request.
-    kind = type(value)
-    if kind in _PLAIN:
-        return
-    if kind is dict:
-        if not _ascii(value):
-            raise ValueError("object key is not ASCII text")
-        for item in value.values():
-            if type(item) not in _PLAIN:
-                _require_restricted(item)
-    elif kind is list or kind is tuple:
-        for item in value:
-            if type(item) not in _PLAIN:
-                _require_restricted(item)
-    elif isinstance(value, str):
-        return
-    elif isinstance(value, int):
-        if not -_LIMIT < value < _LIMIT:
-            raise ValueError("integer out of range")
-    elif isinstance(value, dict | list | tuple):
-        _require_restricted(dict(value) if isinstance(value, dict) else list(value))
-    else:
-        raise ValueError(f"{kind.__name__} has no canonical form")
+    # What JSON knows beyond our subset. One loop over all that is no text and no flag, what a container holds added behind: this
+    # runs a dozen times per request.
+    names: list[Any] = []
+    nodes = [value]
+    for node in nodes:
+        kind = type(node)
+        if kind is dict or isinstance(node, dict):
+            names += node
+            held = node.values()
+        elif kind is int or isinstance(node, int):
+            if not -_LIMIT < node < _LIMIT:
+                raise ValueError("integer out of range")
+            continue
+        elif isinstance(node, list | tuple):
+            held = node
+        elif isinstance(node, str):
+            continue
+        else:
+            raise ValueError(f"{kind.__name__} has no canonical form")
+        for member in held:
+            if type(member) not in _PLAIN:
+                nodes.append(member)  # noqa: PERF401 - a comprehension is a call of its own
+    if not _ascii(names):
+        raise ValueError("object key is not ASCII text")
 
 
-def _ascii(keys: Iterable[Any]) -> bool:
+def _ascii(names: Iterable[Any]) -> bool:
     try:
-        return "".join(keys).isascii()
+        return "".join(names).isascii()
     except TypeError:
         return False
