@@ -11,7 +11,6 @@ never a value.
 from __future__ import annotations
 
 import os
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from hmac import compare_digest
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from gateway.domain.base64url import encode as unpadded
 from gateway.domain.canonical import canonical, parse_canonical
 from gateway.domain.orders import FieldValue, Line, PlainValue, SealedValue, SealInfo, Sealing, SealingKey
 from gateway.domain.permits import Obligation
@@ -169,8 +169,8 @@ def _info_bytes(info: SealInfo, suite: str) -> bytes:
 
 def _signed(bound: bytes, encapsulation: bytes, digests: Mapping[str, bytes]) -> bytes:
     frame = {
-        "digests": {name: _text(digest) for name, digest in digests.items()},
-        "enc": _text(encapsulation),
+        "digests": {name: unpadded(digest) for name, digest in digests.items()},
+        "enc": unpadded(encapsulation),
         "info": bound.decode("utf-8"),
     }
     return _DOMAIN + canonical(frame)
@@ -229,7 +229,3 @@ def _digest(cell: SealedValue | PlainValue) -> bytes:
         return sha256(cell.salt + canonical(cell.value)).digest()
     except ValueError:
         raise BadRequest("seal_invalid", part="digest") from None
-
-
-def _text(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from gateway.domain import base64url
 from gateway.errors import BadRequest, GatewayFault
 
 PUBLIC_BYTES = 32
@@ -184,13 +184,15 @@ class SigningKey:
 
 def thumbprint(public: bytes) -> str:
     """RFC 7638 SHA-256 thumbprint of a raw Ed25519 public key, base64url without padding, 43 characters."""
-    required = {"crv": "Ed25519", "kty": "OKP", "x": _text_of(public)}
-    return _text_of(sha256(json.dumps(required, separators=(",", ":"), sort_keys=True).encode("ascii")).digest())
+    required = {"crv": "Ed25519", "kty": "OKP", "x": base64url.encode(public)}
+    return base64url.encode(
+        sha256(json.dumps(required, separators=(",", ":"), sort_keys=True).encode("ascii")).digest()
+    )
 
 
 def public_jwk(public: bytes) -> dict[str, str]:
     """The public JWK (RFC 8037) of a raw Ed25519 key, `kid` = thumbprint."""
-    return {"kty": "OKP", "crv": "Ed25519", "x": _text_of(public), "kid": thumbprint(public)}
+    return {"kty": "OKP", "crv": "Ed25519", "x": base64url.encode(public), "kid": thumbprint(public)}
 
 
 def public_from_jwk(jwk: Mapping[str, object]) -> bytes:
@@ -210,16 +212,9 @@ def public_pem(public: bytes) -> bytes:
     return VerifyKey(public).handle.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _text_of(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
 def _bytes_of(text: object) -> bytes | None:
     """The bytes of strict base64url text; None if it is anything else, also another spelling of the same bytes."""
-    if not isinstance(text, str) or "=" in text:
-        return None
     try:
-        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return base64url.decode(text) if isinstance(text, str) else None
     except ValueError:
         return None
-    return data if _text_of(data) == text else None
