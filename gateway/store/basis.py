@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -52,12 +52,12 @@ def moment(value: int) -> datetime:
     return _EPOCH + timedelta(microseconds=value)
 
 
-@dataclass(frozen=True, slots=True)
-class CaseFound:
+# What every request reads and writes is a tuple: one is made in a fifth of a frozen dataclass's time.
+class CaseFound(NamedTuple):
     """A case as stored. parties: `<organisation>/<department>`."""
 
     case_id: str
-    child: bytes = field(repr=False)
+    child: bytes
     parties: frozenset[str]
     exchanges: frozenset[str]
     region: str
@@ -65,9 +65,11 @@ class CaseFound:
     state: str
     opened: int
 
+    def __repr__(self) -> str:
+        return f"CaseFound(state={self.state!r})"
 
-@dataclass(frozen=True, slots=True)
-class ApprovalFound:
+
+class ApprovalFound(NamedTuple):
     """An approval as stored. approver: `<organisation>/<person>`; approver_key: thumbprint of the key that signed."""
 
     approval_id: str
@@ -79,8 +81,7 @@ class ApprovalFound:
     ends: int
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentFound:
+class ConsentFound(NamedTuple):
     """A consent as stored. ends: first moment no longer covered; changed: when it got its present state."""
 
     consent_id: str
@@ -96,8 +97,7 @@ class ConsentFound:
     changed: int
 
 
-@dataclass(frozen=True, slots=True)
-class StandingFound:
+class StandingFound(NamedTuple):
     """A dated fact as stored. subject: a party or `person:<organisation>/<person>`; ends: first moment no longer covered."""
 
     standing_id: str
@@ -127,8 +127,7 @@ class Evidence:
     fuses: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What to look up. officer: `<organisation>/<person>`; day: Asia/Shanghai date; hour: hours since 1970. department: the
     caller's party; recipient: the one that receives. definition: of the exchange as it stands now; a consent to another one needs
     renewal from that moment on, whether a job has written so or not.
@@ -137,7 +136,7 @@ class Question:
     """
 
     case_id: str
-    child: bytes = field(repr=False)
+    child: bytes
     exchange: str
     officer: str
     client: str
@@ -148,6 +147,9 @@ class Question:
     definition: str = ""
     emergency: bool = False
     fuse: bool = False
+
+    def __repr__(self) -> str:
+        return f"Question(exchange={self.exchange!r}, emergency={self.emergency}, fuse={self.fuse})"
 
 
 # Columns of the one result: every part of the union fills those it has.
@@ -352,13 +354,12 @@ async def case_of(reading: Reading, case_id: str) -> CaseFound | None:
     return CaseFound(id_, bytes(child), words(parties), words(exchanges), region, band, state, opened)
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRow:
+class AccessRow(NamedTuple):
     """One line of a guardian's list. requester: `<organisation>/<department>`; at: microseconds; approval_id: the approval
     that let an officer look, "" where none is needed. It is for the monthly list of reads and never shown to a guardian.
     """
 
-    child: bytes = field(repr=False)
+    child: bytes
     at: int
     access_id: str
     exchange: str
@@ -371,8 +372,11 @@ class AccessRow:
     fields: str
     approval_id: str = ""
 
+    def __repr__(self) -> str:
+        return f"AccessRow(exchange={self.exchange!r}, code={self.code!r})"
 
-_ACCESS = Prepared(lambda: insert(t.accesses).values({name: bindparam(name) for name in AccessRow.__slots__}))
+
+_ACCESS = Prepared(lambda: insert(t.accesses).values({name: bindparam(name) for name in AccessRow._fields}))
 
 
 async def remember_accesses(writing: Writing, rows: Collection[AccessRow]) -> None:
@@ -381,7 +385,7 @@ async def remember_accesses(writing: Writing, rows: Collection[AccessRow]) -> No
         raise ProgrammingError("protective exchanges are not written to guardians' lists")
     if rows:
         for row in rows:
-            await _ACCESS.run(writing, **{name: getattr(row, name) for name in AccessRow.__slots__})
+            await _ACCESS.run(writing, **row._asdict())
 
 
 def words(text: str) -> frozenset[str]:

@@ -139,7 +139,7 @@ async def holders_of(reading: Reading, child: bytes, exchange: str) -> list[str]
 async def accesses_of(reading: Reading, child: bytes, *, limit: int = MOST) -> list[AccessRow]:
     """A child's list of accesses, newest first."""
     column = t.accesses.c
-    query = select(*(column[name] for name in AccessRow.__slots__)).where(column.child == child)
+    query = select(*(column[name] for name in AccessRow._fields)).where(column.child == child)
     rows = await reading.connection.execute(query.order_by(column.at.desc(), column.access_id).limit(limit))
     return [AccessRow(bytes(row[0]), *row[1:]) for row in rows]
 
