@@ -10,12 +10,12 @@ After Camenisch and Lehmann, "(Un)linkable Pseudonyms for Governmental Databases
 from __future__ import annotations
 
 import hmac
-from base64 import b32encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
+from gateway.domain import base32
 from gateway.domain.subjects import GATEWAY_SCOPE, Pseudonym, Scope
 from gateway.domain.vocabulary import Department, ScopeKind
 from gateway.errors import BadRequest, Denied, GatewayFault, ProgrammingError
@@ -124,7 +124,7 @@ class KeyRing:
         self.current_epoch(scope)
         key = self._open(Slot(scope.name, 0, Use.REFERENCE))
         digest = hmac.digest(key, f"{kind}|{record_id}".encode(), "sha256")
-        return f"{kind}-{b32encode(digest)[:_REFERENCE_CHARACTERS].decode('ascii').lower()}"
+        return f"{kind}-{base32.encode(digest)[:_REFERENCE_CHARACTERS]}"
 
     def change(self, step: Callable[[dict[Slot, StoredKey], RootKey], int]) -> int:
         """Apply one step to the rows and make it durable before anything uses it; for `keys/rotation.py` and for new scopes.

@@ -6,9 +6,10 @@ a URL.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import secrets
+
+from gateway.domain import base32
 
 _BYTES = 16
 
@@ -27,4 +28,4 @@ def request_id(proof: str) -> str:
 
 
 def _written(kind: str, value: bytes) -> str:
-    return f"{kind}-{base64.b32encode(value).decode().rstrip('=').lower()}"
+    return f"{kind}-{base32.encode(value)}"

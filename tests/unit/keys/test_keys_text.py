@@ -1,12 +1,14 @@
 """The text form against BIP 350, and the fast checksum against the standard's own."""
 
 import json
+from base64 import b32encode
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain import base32
 from gateway.domain.subjects import GATEWAY_SCOPE, Pseudonym, Scope
 from gateway.domain.vocabulary import Department
 from gateway.errors import BadRequest
@@ -105,3 +107,8 @@ def test_no_point_stands_in_a_repr():
     pseudonym = Pseudonym(EDUCATION, 1, hash_to_group(b"child"))
     assert pseudonym.point.hex() not in repr(pseudonym)
     assert repr(pseudonym.point) not in repr(pseudonym)
+
+
+@given(data=st.binary(max_size=40))
+def test_base32_is_the_standards_in_lower_case_without_padding(data):
+    assert base32.encode(data) == b32encode(data).decode().rstrip("=").lower()
