@@ -60,12 +60,9 @@ class Asked:
     def __post_init__(self) -> None:
         draft = self.draft
         object.__setattr__(self, "wording", word(draft, self.public))
-        whose = [child_holder(child) for child in draft.children]
-        whose += [actor_holder(actor) for actor in draft.actors]
-        whose += self.retire
-        if not draft.children:
-            whose.append(LOG_HOLDER)
-        object.__setattr__(self, "holders", tuple(whose))
+        nobody = () if draft.children else (LOG_HOLDER,)
+        whose = (*map(child_holder, draft.children), *map(actor_holder, draft.actors), *self.retire, *nobody)
+        object.__setattr__(self, "holders", whose)
 
 
 class Built(NamedTuple):

@@ -156,10 +156,11 @@ class AuditLog:
     ) -> Receipt:
         """`append` for the audit room's own entries, which may carry public numbers, retire keys and write rows of theirs."""
         self._require_room(asked.draft)
-        answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Receipt] = loop.create_future()
         self._waiting.append(_Submission(asked, effect, proof_id, within, answer))
         if self._runner is None:
-            self._runner = asyncio.create_task(self._run())
+            self._runner = loop.create_task(self._run())
         return await answer
 
     async def receipt(self, index: int) -> Receipt:

@@ -7,6 +7,7 @@ hops between event loop and driver cost more than the rows; the head moves only 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gateway.errors import GatewayFault
@@ -88,12 +89,15 @@ class BatchRows(NamedTuple):
 _TAKE_TURN: Statement = ("SELECT pg_advisory_xact_lock(?)", (0x72756E78696E,))
 _HEAD = "SELECT size, hashes, time_us, checkpoint FROM audit_head WHERE id = 1"
 KEY_COLUMNS = "holder, generation, year, bucket, wrapped, state, shares, current, frozen"
+_KEYS = f"SELECT {KEY_COLUMNS} FROM audit_keys WHERE current = ? AND holder "  # noqa: S608
+_CLAIM, _NEW_CLAIMS = "INSERT INTO proof_jti (jti, expires_at) ", " ON CONFLICT DO NOTHING RETURNING jti"
 _ENTRY_COLUMNS = "idx, entry_id, facets, leaf, hash, hints, detail"
 # `current` is a reserved word in neither dialect; booleans are bound as booleans, which SQLite stores as 0 and 1.
 _PUT_KEY = (
     f"INSERT INTO audit_keys ({KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
     "ON CONFLICT (holder, generation) DO UPDATE SET state = excluded.state, current = excluded.current"
 )
+_PUT_ENTRY = f"INSERT INTO audit_entries ({_ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _PUT_ROLLUP = (
     "INSERT INTO audit_rollups (hour, facets, count, first_idx, last_idx) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (hour, facets) DO UPDATE SET count = audit_rollups.count + excluded.count, last_idx = excluded.last_idx"
@@ -149,10 +153,7 @@ async def release_proofs(writing: Writing, proofs: Sequence[str]) -> None:
 async def write_batch(writing: Writing, rows: BatchRows) -> None:
     """Write a batch and move the head; `GatewayFault("log_fork")` if somebody else moved it meanwhile."""
     statements: list[Statement] = [
-        (
-            f"INSERT INTO audit_entries ({_ENTRY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-            rows.entries,
-        ),
+        (_PUT_ENTRY, rows.entries),
         ("INSERT INTO audit_tags (tag, idx) VALUES (?, ?)", rows.tags),
         (_PUT_KEY, rows.keys),
         ("INSERT INTO audit_manifests (idx, lines) VALUES (?, ?)", rows.manifests),
@@ -325,16 +326,23 @@ def _marks(values: Sequence[Any]) -> str:
 
 
 def _keys_statement(holders: Sequence[bytes], *, sqlite: bool) -> Statement:
-    select = f"SELECT {KEY_COLUMNS} FROM audit_keys WHERE current = ? AND holder "  # noqa: S608
     if sqlite:
-        return select + f"IN ({_marks(holders)})", (True, *holders)
-    return select + "= ANY(?::bytea[])", (True, list(holders))
+        return _keys_text(len(holders)), (True, *holders)
+    return _KEYS + "= ANY(?::bytea[])", (True, list(holders))
+
+
+@lru_cache
+def _keys_text(count: int) -> str:
+    return f"{_KEYS}IN ({', '.join('?' * count)})"
 
 
 def _claim_statement(proofs: Sequence[str], until: int, *, sqlite: bool) -> Statement:
     """Claims the proofs and gives back those that were new."""
-    insert, rest = "INSERT INTO proof_jti (jti, expires_at) ", " ON CONFLICT DO NOTHING RETURNING jti"
     if sqlite:
-        values = ", ".join(["(?, ?)"] * len(proofs))
-        return f"{insert}VALUES {values}{rest}", [part for proof in proofs for part in (proof, until)]
-    return f"{insert}SELECT unnest(?::text[]), ?{rest}", (list(proofs), until)
+        return _claim_text(len(proofs)), [part for proof in proofs for part in (proof, until)]
+    return f"{_CLAIM}SELECT unnest(?::text[]), ?{_NEW_CLAIMS}", (list(proofs), until)
+
+
+@lru_cache
+def _claim_text(count: int) -> str:
+    return f"{_CLAIM}VALUES {', '.join(['(?, ?)'] * count)}{_NEW_CLAIMS}"

@@ -142,12 +142,13 @@ async def run(writing: Writing, statements: Sequence[Statement], *, last: Statem
         return await _run_postgres(await _shared_driver(writing), busy, last, commits=commits)
 
     def work(connection: Connection) -> int:
+        cursor = connection.cursor()
         for sql, rows in busy:
-            connection.executemany(sql, rows)
-        changed = int(connection.execute(*last).rowcount) if last else 0
+            cursor.executemany(sql, rows)
+        changed = cursor.execute(*last).rowcount if last else 0
         if commits and changed == 1:
             # Up to here nothing of the batch is durable; when COMMIT returns, all of it is.
-            connection.execute("COMMIT")
+            cursor.execute("COMMIT")
         return changed
 
     long = commits or sum([len(rows) for _, rows in busy]) > _LONG_WRITING

@@ -11,6 +11,7 @@ uses it awaits each step; a writing is never stopped half-way.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -87,18 +88,14 @@ class NearConnection(aiosqlite.Connection):
 
     async def commit(self) -> None:
         """End a transaction. The end of a reading waits for nothing, so it is here; that of a writing waits for the disk."""
-        if not self._running:
-            raise ValueError("Connection closed")
-        if self._writing or self._away:
+        if self._writing or self._away or not self._running:
             await self._send(self._conn.commit)
         else:
             self._conn.commit()
 
     async def rollback(self) -> None:
         """Undo a transaction: here, for nothing of it goes to the disk."""
-        if not self._running:
-            raise ValueError("Connection closed")
-        if self._away:
+        if self._away or not self._running:
             await self._send(self._conn.rollback)
         else:
             self._conn.rollback()
@@ -113,14 +110,20 @@ class NearConnection(aiosqlite.Connection):
             await self._send(_wait_for_lock, self._conn)
 
     async def _send(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if not self._running:
+            raise ValueError("Connection closed")
+
         def work() -> Any:
             try:
                 return fn(*args, **kwargs)
             finally:
                 self._away.pop()
 
+        # What the driver's own `_execute` does, without its second wrapping.
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._away.append(None)
-        return await super()._execute(work)  # type: ignore[no-untyped-call]
+        self._tx.put_nowait((answer, work))
+        return await answer
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if not self._running or self._connection is None:
@@ -179,4 +182,5 @@ def _wait_for_lock(connection: sqlite3.Connection) -> None:
 
 def rows_of(connection: sqlite3.Connection, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[list[Any]]:
     """Run statements one after another; each one's rows."""
-    return [connection.execute(sql, values).fetchall() for sql, values in statements]
+    execute = connection.cursor().execute
+    return [execute(sql, values).fetchall() for sql, values in statements]
