@@ -9,7 +9,7 @@ that it be refused. One child would have two names; so that bit is checked here,
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from hashlib import sha512
 from hmac import compare_digest
 
@@ -52,20 +52,20 @@ def random_scalar() -> bytes:
 
 def multiply(scalar: bytes, point: bytes) -> bytes:
     """`scalar * point`, 32 bytes. Raises `BadRequest("point_invalid")` if the point is not canonical or the identity."""
-    return multiply_all(scalar, (point,))[0]
-
-
-def multiply_all(scalar: bytes, points: Collection[bytes]) -> list[bytes]:
-    """`scalar * point` for each, in order; all or nothing. Raises `BadRequest("point_invalid")`."""
     # libsodium's multiplication decodes strictly (but for the highest bit, see above) and refuses an identity result. As
     # the group has prime order and our scalars are not zero, that is exactly an identity point: one call checks and computes.
-    product = rbcl.crypto_scalarmult_ristretto255
     try:
-        if any(point[_LAST] & _HIGHEST_BIT for point in points):
+        if point[_LAST] & _HIGHEST_BIT:
             raise BadRequest("point_invalid")
-        return [product(scalar, point) for point in points]
+        product: bytes = rbcl.crypto_scalarmult_ristretto255(scalar, point)
     except (RuntimeError, ValueError, TypeError, IndexError):
         raise BadRequest("point_invalid") from None
+    return product
+
+
+def multiply_all(scalar: bytes, points: Iterable[bytes]) -> list[bytes]:
+    """`scalar * point` for each, in order; all or nothing. Raises `BadRequest("point_invalid")`."""
+    return [multiply(scalar, point) for point in points]
 
 
 def invert(scalar: bytes) -> bytes:

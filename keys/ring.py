@@ -30,6 +30,7 @@ from keys.ring_file import KeyState, Slot, StoredKey, Use
 FILE_NAME = "ring.json"
 _LIVE = (KeyState.ENABLED, KeyState.PRIMARY)
 _REFERENCE_CHARACTERS = 26
+_DEPARTMENTS = frozenset(Department)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,12 +252,12 @@ def _wrapped_again(row: StoredKey, old: RootKey, new: RootKey) -> StoredKey:
 
 def _require_scope(scope: Scope) -> Scope:
     """Names of scopes become names of keys, so an unknown shape is a bug, not a new key."""
-    if scope == GATEWAY_SCOPE:
-        return scope
     if scope.kind is ScopeKind.OPEN:
-        good = scope.holder in set(Department) and scope.exchange is None
+        good = scope.holder in _DEPARTMENTS and scope.exchange is None
+    elif scope.holder == GATEWAY_SCOPE.holder:
+        good = scope.exchange is None
     else:
         good = bool(scope.holder) and bool(scope.exchange) and "|" not in scope.name
-    if not good or scope.holder == GATEWAY_SCOPE.holder:
+    if not good:
         raise ProgrammingError("no such scope")
     return scope

@@ -26,7 +26,7 @@ class Scope:
     @classmethod
     def open(cls, department: Department) -> Scope:
         """The one open scope of a department."""
-        return cls(holder=str(department), kind=ScopeKind.OPEN)
+        return _OPEN[department]
 
     @classmethod
     def closed(cls, holder: str, exchange: str) -> Scope:
@@ -41,6 +41,7 @@ class Scope:
         return f"{self.kind}:{self.holder}" + (f":{self.exchange}" if self.exchange else "")
 
 
+_OPEN = {department: Scope(holder=str(department), kind=ScopeKind.OPEN) for department in Department}
 GATEWAY_SCOPE = Scope(holder="gateway", kind=ScopeKind.CLOSED)
 
 
