@@ -196,7 +196,7 @@ BodyModel = TypeVar("BodyModel", bound=Strict)
 def parse(model: type[BodyModel], raw: bytes) -> BodyModel:
     """The validated body. Raises `BadRequest` (`json_malformed`, `body_invalid` with the place and the kind of fault)."""
     try:
-        json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        _JSON.decode(raw.decode("utf-8"))
     except (ValueError, RecursionError):
         # Without its cause: a decoding error carries the bytes that it failed on.
         raise BadRequest("json_malformed") from None
@@ -217,6 +217,10 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(_: str) -> None:
     raise ValueError("no JSON")
+
+
+# One decoder for all: `json.loads` makes one at every call that names a hook.
+_JSON = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
 
 
 @cache
