@@ -6,7 +6,7 @@ always the pair; a client carries one key; a person's function is chosen per ass
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.domain.vocabulary import Department
 
@@ -16,15 +16,15 @@ class Party:
     """An organisation acting for a department: provider, recipient or requester of an exchange.
 
     organisation: GB 32100 unified social credit code, 18 characters.
+    text: `<organisation>/<department>`, the form in orders, envelopes and labels. A request asks for it a dozen times.
     """
 
     organisation: str
     department: Department
+    text: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def text(self) -> str:
-        """`<organisation>/<department>`, the form in orders, envelopes and labels."""
-        return f"{self.organisation}/{self.department}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", f"{self.organisation}/{self.department}")
 
 
 @dataclass(frozen=True, slots=True)
