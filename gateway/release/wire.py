@@ -18,7 +18,6 @@ from gateway.domain.base64url import encode as unpadded
 from gateway.domain.orders import (
     Acknowledgement,
     Envelope,
-    FieldValue,
     Line,
     Order,
     OrderLine,
@@ -239,7 +238,8 @@ def value_to_wire(value: SealedValue | PlainValue) -> Wire:
     """`{"c": ciphertext}` of a sealed field, `{"v": value, "s": salt}` of an unsealed one."""
     if isinstance(value, SealedValue):
         return {"c": unpadded(value.ciphertext)}
-    return {"v": _copied(value.value), "s": unpadded(value.salt)}
+    plain = value.value
+    return {"v": list(plain) if isinstance(plain, list) else plain, "s": unpadded(value.salt)}
 
 
 def value_from_wire(value: object) -> SealedValue | PlainValue:
@@ -401,10 +401,6 @@ def _age_band(value: object) -> AgeBand:
         return AgeBand(value)  # type: ignore[arg-type]
     except ValueError:
         refuse("age_band")
-
-
-def _copied(value: FieldValue) -> FieldValue:
-    return list(value) if isinstance(value, list) else value
 
 
 def _require_distinct(numbers: list[int]) -> None:

@@ -72,9 +72,7 @@ def members(value: object, required: frozenset[str], optional: frozenset[str] = 
 
 def text(value: object, member: str, *, limit: int = 256) -> str:
     """A non-empty string without control characters or lone surrogates, at most `limit` characters."""
-    if not isinstance(value, str) or not 0 < len(value) <= limit:
-        refuse(member)
-    if not _clean(value):
+    if not isinstance(value, str) or not 0 < len(value) <= limit or _HIDDEN.search(value) is not None:
         refuse(member)
     return value
 
@@ -155,22 +153,22 @@ def by_field(value: object, member: str, read: Callable[[Any], T], *, limit: int
 def field_value(value: object) -> FieldValue:
     """A value of a field: text (up to 8,192 characters), integer, boolean, or up to 64 short texts."""
     match value:
+        case str():
+            if len(value) > MAX_TEXT or _HIDDEN_IN_PROSE.search(value) is not None:
+                refuse("value")
+            return value
         case bool():
             return value
         case int():
             return whole(value, "value", low=-MAX_INTEGER, high=MAX_INTEGER)
-        case str():
-            if len(value) > MAX_TEXT or not _clean(value, layout=True):
-                refuse("value")
-            return value
         case list():
-            return list(listing(value, "value", lambda item: text(item, "value", limit=MAX_ITEM), limit=MAX_ITEMS))
+            return list(listing(value, "value", _item, limit=MAX_ITEMS))
         case _:
             refuse("value")
 
 
-def _clean(value: str, *, layout: bool = False) -> bool:
-    return (_HIDDEN_IN_PROSE if layout else _HIDDEN).search(value) is None
+def _item(value: object) -> str:
+    return text(value, "value", limit=MAX_ITEM)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
