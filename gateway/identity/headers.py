@@ -15,6 +15,8 @@ _CODES = {"dpop": "proof_invalid", "authorization": "token_invalid", "officer-as
 
 def single(headers: Mapping[str, str], name: str) -> str | None:
     """The header's only value, None if absent. name: lower case. Raises `NotAuthenticated` where it is repeated."""
+    if type(headers) is dict:  # the door's own, which holds each of these once
+        return headers.get(name)
     every = getattr(headers, "getlist", None)
     if every is None:
         return headers.get(name)

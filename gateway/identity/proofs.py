@@ -13,6 +13,7 @@ import re
 from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -108,7 +109,12 @@ def _require_own_key(header: Mapping[str, Any], key: VerifyKey) -> None:
     # its text is compared; one that carries its private half was lost in that moment (`keys.signing.public_from_jwk`).
     claimed = object_claim(header, "jwk")
     require(claimed.get("kty") == "OKP" and claimed.get("crv") == "Ed25519" and "d" not in claimed)
-    require(_same(claimed.get("x"), text_of(key.public)))
+    require(_same(claimed.get("x"), _spelt(key.public)))
+
+
+@lru_cache(maxsize=4096)
+def _spelt(public: bytes) -> str:
+    return text_of(public)
 
 
 def _same(claim: object, expected: str) -> bool:
