@@ -78,7 +78,8 @@ class Built(NamedTuple):
 class BatchBuilder:
     """Builds one batch and is thrown away.
 
-    head: the locked head. keys: current key rows of every holder that has one. now_us: microseconds since 1970 UTC.
+    head: the locked head. keys: current key rows of every holder that has one. now_us: microseconds since 1970 UTC. tree:
+    the compact range behind the head, where the caller holds it already.
     """
 
     keeper: Keeper
@@ -87,6 +88,7 @@ class BatchBuilder:
     keys: Sequence[KeyRow]
     now_us: int
     escrow: tuple[Escrow, Escrow] | None = None
+    tree: CompactRange | None = None
     _histories: dict[bytes, History] = field(init=False, repr=False)
     _generations: dict[bytes, int] = field(init=False, default_factory=dict, repr=False)
     _touched: dict[tuple[bytes, int], History] = field(init=False, default_factory=dict, repr=False)
@@ -115,7 +117,7 @@ class BatchBuilder:
         """Number and write everything that was asked, in order."""
         written = [self._write(one) for one in asked]
         leaves = tuple([row.hash for row in self._entries])
-        tree = CompactRange.decode(self.head.size, self.head.hashes).extended(leaves)
+        tree = (self.tree or CompactRange.decode(self.head.size, self.head.hashes)).extended(leaves)
         note = sign_checkpoint(Checkpoint(self.signer.name, tree.size, tree.root), self.signer)
         head = HeadRow(tree.size, tree.encode(), self._time_us - 1, note)
         rows = BatchRows(

@@ -28,11 +28,15 @@ _HIGHEST_BIT = 0x80
 _BLOCK = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
+_INNER_PAD, _OUTER_PAD = _INNER[:1], _OUTER[:1]
 _CACHE = 50_000
 _CIPHERS = 2_000
 
 Escrow = Callable[[bytes], bytes]
 """Seals one half of S_0 to a department's public key, so that only this department opens it."""
+
+_Ready = tuple[bytes, bytes, AeadKey, AeadKey]
+"""K, D, and the ciphers of D and W."""
 
 
 @dataclass(slots=True)
@@ -111,8 +115,8 @@ def keyed_hash(key: bytes, message: bytes) -> bytes:
     """HMAC-SHA256 (RFC 2104) under a key of at most 64 bytes, spelled out: `hmac.digest` takes twice as long for two blocks,
     and an entry needs four of them.
     """
-    inner = sha256(key.translate(_INNER).ljust(_BLOCK, _INNER[:1]) + message).digest()
-    return sha256(key.translate(_OUTER).ljust(_BLOCK, _OUTER[:1]) + inner).digest()
+    inner = sha256(key.translate(_INNER).ljust(_BLOCK, _INNER_PAD) + message).digest()
+    return sha256(key.translate(_OUTER).ljust(_BLOCK, _OUTER_PAD) + inner).digest()
 
 
 def tag(key: bytes, number: int) -> bytes:
@@ -122,8 +126,8 @@ def tag(key: bytes, number: int) -> bytes:
 
 def tags_until(key: bytes, count: int) -> list[bytes]:
     """The tags of numbers 1 to `count`, with the key's half of the work done once."""
-    inner = sha256(key.translate(_INNER).ljust(_BLOCK, _INNER[:1]) + b"tag")
-    outer = key.translate(_OUTER).ljust(_BLOCK, _OUTER[:1])
+    inner = sha256(key.translate(_INNER).ljust(_BLOCK, _INNER_PAD) + b"tag")
+    outer = key.translate(_OUTER).ljust(_BLOCK, _OUTER_PAD)
     made: list[bytes] = []
     for number in range(1, count + 1):
         one = inner.copy()
@@ -178,14 +182,13 @@ class Keeper:
         self._buckets = buckets
         self._escrow = escrow
         self._opened: OrderedDict[bytes, bytes] = OrderedDict()
-        self._ciphers: OrderedDict[bytes, tuple[AeadKey, AeadKey]] = OrderedDict()
+        self._ready: OrderedDict[bytes, _Ready] = OrderedDict()
 
     def open(self, row: KeyRow) -> History:
         """Raises `GatewayFault` (`key_destroyed`, `unseal_failed`) if the keys are destroyed or were changed."""
-        keys = self._keys(row)
-        detail, state = self._ciphers.get(row.wrapped) or self._set_up(row.wrapped, keys)
+        tag_key, detail_key, detail, state = self._ready.get(row.wrapped) or self._set_up(row.wrapped, self._keys(row))
         plain = state.open(row.state, _binding(row))
-        return History(row, keys[:32], keys[32:64], detail, state, int.from_bytes(plain[:8], "big"), plain[8:])
+        return History(row, tag_key, detail_key, detail, state, int.from_bytes(plain[:8], "big"), plain[8:])
 
     def create(self, holder: bytes, *, generation: int, year: int) -> History:
         """A history's first or next generation, under fresh random keys."""
@@ -194,7 +197,7 @@ class Keeper:
         self._remember(wrapped, keys)
         second = os.urandom(KEY_BYTES)
         row = KeyRow(holder, generation, year, bucket, wrapped, b"", self._shares(second), True, False)
-        return History(row, keys[:32], keys[32:64], *self._set_up(wrapped, keys), 0, second)
+        return History(row, *self._set_up(wrapped, keys), 0, second)
 
     def detail_key(self, row: KeyRow) -> bytes:
         """D alone, for finding whose key opens a detail. Raises like `open`."""
@@ -210,7 +213,7 @@ class Keeper:
     def forget(self, wrapped: bytes) -> None:
         """Drop a cached key (erasure)."""
         self._opened.pop(wrapped, None)
-        self._ciphers.pop(wrapped, None)
+        self._ready.pop(wrapped, None)
 
     def _shares(self, second: bytes) -> bytes:
         if self._escrow is None:
@@ -220,12 +223,11 @@ class Keeper:
         first, last = self._escrow[0](one), self._escrow[1](other)
         return len(first).to_bytes(2, "big") + first + last
 
-    def _set_up(self, wrapped: bytes, keys: bytes) -> tuple[AeadKey, AeadKey]:
-        """(D's cipher, W's cipher)."""
-        ciphers = self._ciphers[wrapped] = AeadKey(keys[32:64]), AeadKey(keys[64:])
-        if len(self._ciphers) > _CIPHERS:
-            self._ciphers.popitem(last=False)
-        return ciphers
+    def _set_up(self, wrapped: bytes, keys: bytes) -> _Ready:
+        ready = self._ready[wrapped] = keys[:32], keys[32:64], AeadKey(keys[32:64]), AeadKey(keys[64:])
+        if len(self._ready) > _CIPHERS:
+            self._ready.popitem(last=False)
+        return ready
 
     def _remember(self, wrapped: bytes, keys: bytes) -> None:
         self._opened[wrapped] = keys

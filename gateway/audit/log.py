@@ -306,8 +306,10 @@ class AuditLog:
                 keys.pop(holder, None)  # gone with its effect; whoever is still about it begins anew
         if opening.head is None:
             raise GatewayFault("log_head_invalid")
+        # A head of the size seen last has its hashes too: `_open` has held them against each other.
+        seen = self._seen if self._seen.size == opening.head.size else None
         builder = BatchBuilder(
-            self.keeper, self.signer, opening.head, list(keys.values()), self._now_us(), escrow=self._escrow
+            self.keeper, self.signer, opening.head, list(keys.values()), self._now_us(), self._escrow, seen
         )
         built = builder.build([one.asked for one in alive])
         tiles = await grown_tiles(writing, opening.head.size, built.leaves)
