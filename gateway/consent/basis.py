@@ -108,7 +108,7 @@ class BasisFinder:
         )
 
     def _require_fuse(self, found: Evidence, ask: Ask, growing: _Found, day: str, now: int) -> None:
-        if not fuse_full(found.fuses, self.limits):
+        if not found.fuses or not fuse_full(found.fuses, self.limits):
             return
         word = second_approval(found.approvals, f"fuse:{day}", ask.exchange.id, now)
         if word is None:
