@@ -35,8 +35,8 @@ _CIPHERS = 2_000
 Escrow = Callable[[bytes], bytes]
 """Seals one half of S_0 to a department's public key, so that only this department opens it."""
 
-_Ready = tuple[bytes, bytes, AeadKey, AeadKey]
-"""K, D, and the ciphers of D and W."""
+_Ready = tuple[bytes, tuple[bytes, bytes], bytes, AeadKey, AeadKey]
+"""K and its blocks, D, and the ciphers of D and W."""
 
 
 @dataclass(slots=True)
@@ -45,6 +45,7 @@ class History:
 
     row: KeyRow = field(repr=False)
     tag_key: bytes = field(repr=False)
+    tag_blocks: tuple[bytes, bytes] = field(repr=False)
     detail_key: bytes = field(repr=False)
     detail: AeadKey = field(repr=False)
     state: AeadKey = field(repr=False)
@@ -59,7 +60,7 @@ class History:
     def next_tag(self) -> tuple[bytes, int]:
         """The next tag of the ordinary sequence and its number."""
         self.count += 1
-        return tag(self.tag_key, self.count), self.count
+        return _keyed(self.tag_blocks, b"tag" + self.count.to_bytes(8, "big"))[:TAG_BYTES], self.count
 
     def next_second_tag(self) -> bytes:
         """The next tag of the second sequence; the S that made it is forgotten."""
@@ -115,8 +116,17 @@ def keyed_hash(key: bytes, message: bytes) -> bytes:
     """HMAC-SHA256 (RFC 2104) under a key of at most 64 bytes, spelled out: `hmac.digest` takes twice as long for two blocks,
     and an entry needs four of them.
     """
-    inner = sha256(key.translate(_INNER).ljust(_BLOCK, _INNER_PAD) + message).digest()
-    return sha256(key.translate(_OUTER).ljust(_BLOCK, _OUTER_PAD) + inner).digest()
+    return _keyed(_blocks(key), message)
+
+
+def _blocks(key: bytes) -> tuple[bytes, bytes]:
+    """The key's part of HMAC: (inner, outer)."""
+    return key.translate(_INNER).ljust(_BLOCK, _INNER_PAD), key.translate(_OUTER).ljust(_BLOCK, _OUTER_PAD)
+
+
+def _keyed(blocks: tuple[bytes, bytes], message: bytes) -> bytes:
+    inner, outer = blocks
+    return sha256(outer + sha256(inner + message).digest()).digest()
 
 
 def tag(key: bytes, number: int) -> bytes:
@@ -126,8 +136,8 @@ def tag(key: bytes, number: int) -> bytes:
 
 def tags_until(key: bytes, count: int) -> list[bytes]:
     """The tags of numbers 1 to `count`, with the key's half of the work done once."""
-    inner = sha256(key.translate(_INNER).ljust(_BLOCK, _INNER_PAD) + b"tag")
-    outer = key.translate(_OUTER).ljust(_BLOCK, _OUTER_PAD)
+    start, outer = _blocks(key)
+    inner = sha256(start + b"tag")
     made: list[bytes] = []
     for number in range(1, count + 1):
         one = inner.copy()
@@ -186,9 +196,9 @@ class Keeper:
 
     def open(self, row: KeyRow) -> History:
         """Raises `GatewayFault` (`key_destroyed`, `unseal_failed`) if the keys are destroyed or were changed."""
-        tag_key, detail_key, detail, state = self._ready.get(row.wrapped) or self._set_up(row.wrapped, self._keys(row))
-        plain = state.open(row.state, _binding(row))
-        return History(row, tag_key, detail_key, detail, state, int.from_bytes(plain[:8], "big"), plain[8:])
+        ready = self._ready.get(row.wrapped) or self._set_up(row.wrapped, self._keys(row))
+        plain = ready[-1].open(row.state, _binding(row))
+        return History(row, *ready, int.from_bytes(plain[:8], "big"), plain[8:])
 
     def create(self, holder: bytes, *, generation: int, year: int) -> History:
         """A history's first or next generation, under fresh random keys."""
@@ -224,7 +234,9 @@ class Keeper:
         return len(first).to_bytes(2, "big") + first + last
 
     def _set_up(self, wrapped: bytes, keys: bytes) -> _Ready:
-        ready = self._ready[wrapped] = keys[:32], keys[32:64], AeadKey(keys[32:64]), AeadKey(keys[64:])
+        tag_key, detail_key = keys[:32], keys[32:64]
+        ready = tag_key, _blocks(tag_key), detail_key, AeadKey(detail_key), AeadKey(keys[64:])
+        self._ready[wrapped] = ready
         if len(self._ready) > _CIPHERS:
             self._ready.popitem(last=False)
         return ready

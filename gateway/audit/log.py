@@ -292,8 +292,10 @@ class AuditLog:
 
     def _transaction(self, batch: Sequence[_Submission]) -> AbstractAsyncContextManager[Writing]:
         """The ordinary unit of work, or the short one where nobody else has a part in the transaction."""
-        bare = all(one.effect is None and one.within is None for one in batch)
-        return short_write(self.database) if bare else self.database.write()
+        for one in batch:
+            if one.effect is not None or one.within is not None:
+                return self.database.write()
+        return short_write(self.database)
 
     async def _build(self, writing: Writing, opening: Opening, alive: Sequence[_Submission]) -> Built:
         keys = {row.holder: row for row in opening.keys}

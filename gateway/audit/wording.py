@@ -139,7 +139,7 @@ def _actors(names: tuple[str, ...], one_child: bool) -> tuple[str, tuple[tuple[s
 
 def b64(data: bytes) -> str:
     """base64url without padding."""
-    return b2a_base64(data, newline=False).translate(URL_SAFE).rstrip(b"=").decode("ascii")
+    return b2a_base64(data).translate(URL_SAFE, b"=\n").decode("ascii")
 
 
 def _member(name: str, text: str) -> str:

@@ -105,7 +105,9 @@ async def durable(reading: Reading) -> bool:
 
 def near_driver(reading: Reading) -> NearConnection | None:
     """SQLite's driver behind a transaction; None on PostgreSQL."""
-    driver = reading.driver if isinstance(reading, ShortWriting) else reading.near
+    if reading.near is not None:
+        return reading.near
+    driver = reading.driver if isinstance(reading, ShortWriting) else None
     return driver if isinstance(driver, NearConnection) else None
 
 
