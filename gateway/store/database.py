@@ -109,36 +109,6 @@ class Database:
             finally:
                 await driver.rollback()
 
-    async def _take_reader(self) -> _Held:
-        """A reading connection of SQLite's in its transaction, open already if one is idle."""
-        await _take(self._seats)
-        try:
-            held = self._idle.pop() if self._idle else await _opened(self._reader)
-            try:
-                await held.near.begin()
-            except BaseException:
-                await held.connection.close()
-                raise
-        except BaseException:
-            self._seats.release()
-            raise
-        return held
-
-    async def _give_back_reader(self, held: _Held, *, ended_well: bool) -> None:
-        """It stays open for the next. One that saw an error goes back to the pool instead."""
-        try:
-            if not ended_well:
-                await held.connection.close()
-                return
-            try:
-                await _commit(held)
-            except BaseException:
-                await held.connection.close()
-                raise
-            self._idle.append(held)
-        finally:
-            self._seats.release()
-
     async def _take_writer(self) -> _Held:
         """SQLite's one writing connection. It is never given back to its pool, which would cost as much as a small write.
 
@@ -196,14 +166,39 @@ class _Turn:
 
 
 class _ReadingTurn(_Turn):
+    """A connection that is open already, if one is idle. It stays open for the next; one that saw an error goes back to the pool."""
+
     __slots__ = ()
 
     async def __aenter__(self) -> Reading:
-        held = self._held = await self._database._take_reader()
+        database = self._database
+        await _take(database._seats)
+        try:
+            held = self._held = database._idle.pop() if database._idle else await _opened(database._reader)
+            try:
+                await held.near.begin()
+            except BaseException:
+                await held.connection.close()
+                raise
+        except BaseException:
+            database._seats.release()
+            raise
         return Reading(held.connection, held.near)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        await self._database._give_back_reader(self._held, ended_well=kind is None)
+        database, held = self._database, self._held
+        try:
+            if kind is not None:
+                await held.connection.close()
+                return
+            try:
+                await _commit(held)
+            except BaseException:
+                await held.connection.close()
+                raise
+            database._idle.append(held)
+        finally:
+            database._seats.release()
 
 
 class _WritingTurn(_Turn):
