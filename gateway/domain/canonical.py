@@ -16,6 +16,7 @@ _ENCODER = json.JSONEncoder(
 )
 _LIMIT = 2**53
 _PLAIN = frozenset({str, bool})
+_ARRAY = (list, tuple)
 
 
 def canonical(value: Any) -> bytes:
@@ -54,7 +55,7 @@ def _require_restricted(value: Any) -> None:
             if not -_LIMIT < node < _LIMIT:
                 raise ValueError("integer out of range")
             continue
-        elif isinstance(node, list | tuple):
+        elif isinstance(node, _ARRAY):
             held = node
         elif isinstance(node, str):
             continue
