@@ -231,7 +231,10 @@ def line_from_wire(value: object) -> Line:
     )
 
 
-_PLAIN = frozenset({"v", "s"})
+_PLAIN, _SEALED = frozenset({"v", "s"}), frozenset({"c"})
+_salt = read.bytes_of(16, "s")
+_digest = read.bytes_of(32, "digests")
+_signature = read.bytes_of(64, "signature")
 
 
 def value_to_wire(value: SealedValue | PlainValue) -> Wire:
@@ -244,10 +247,13 @@ def value_to_wire(value: SealedValue | PlainValue) -> Wire:
 
 def value_from_wire(value: object) -> SealedValue | PlainValue:
     """A field's value from JSON: exactly one of the two shapes; the salt has 16 bytes."""
-    if isinstance(value, dict) and "c" in value and len(value) == 1:
-        return SealedValue(read.binary(value["c"], "c", high=read.MAX_CIPHERTEXT))
-    wire = read.members(value, _PLAIN)
-    return PlainValue(read.field_value(wire["v"]), read.binary(wire["s"], "s", low=16, high=16))
+    if not isinstance(value, dict):
+        refuse("object")
+    if value.keys() == _PLAIN:
+        return PlainValue(read.field_value(value["v"]), _salt(value["s"]))
+    if value.keys() != _SEALED:
+        refuse("members")
+    return SealedValue(read.binary(value["c"], "c", high=read.MAX_CIPHERTEXT))
 
 
 def seal_info_to_wire(info: SealInfo) -> Wire:
@@ -305,7 +311,7 @@ def sealing_from_wire(value: object) -> Sealing:
         # A line without any sealed field carries no content key.
         encapsulation=read.binary(wire["enc"], "enc", low=0, high=read.MAX_ENCAPSULATION),
         digests=read.by_field(wire["digests"], "digests", _digest),
-        signature=read.binary(wire["signature"], "signature", low=64, high=64),
+        signature=_signature(wire["signature"]),
         sender_kid=read.text(wire["sender_kid"], "sender_kid", limit=64),
     )
 
@@ -382,10 +388,6 @@ def _order_line_from_wire(value: object) -> OrderLine:
     wire = read.members(value, frozenset({"line"}), frozenset({"subject"}))
     subject = read.matched(wire["subject"], read.TOKEN, "subject") if "subject" in wire else None
     return OrderLine(number=_line_number(wire["line"]), subject=subject)
-
-
-def _digest(value: object) -> bytes:
-    return read.binary(value, "digests", low=32, high=32)
 
 
 def _reference(value: object) -> str:

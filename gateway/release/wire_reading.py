@@ -111,6 +111,21 @@ def binary(value: object, member: str, *, low: int = 1, high: int) -> bytes:
     return data
 
 
+def bytes_of(size: int, member: str) -> Callable[[object], bytes]:
+    """A reader of exactly `size` bytes from base64url without padding."""
+    length = (size * 4 + 2) // 3
+
+    def read(value: object) -> bytes:
+        if not isinstance(value, str) or len(value) != length:
+            refuse(member)
+        try:
+            return base64url.decode(value)
+        except ValueError:
+            refuse(member)
+
+    return read
+
+
 unpadded = base64url.encode
 """Base64url without padding."""
 
