@@ -14,8 +14,16 @@ from gateway.domain.orders import Order, SealingKey
 from gateway.domain.parties import Party
 from gateway.domain.permits import Obligation
 from gateway.domain.vocabulary import Department, Door, EntryKind, Outcome, Transform
-from gateway.errors import BadRequest, ProviderFault
-from gateway.flows.account import Account, is_outage
+from gateway.errors import (
+    BadRequest,
+    Denied,
+    GatewayError,
+    GatewayFault,
+    NoResult,
+    NotAuthenticated,
+    ProviderFault,
+)
+from gateway.flows.account import Account, is_outage, recorded
 from gateway.flows.asked import naming_known_fields, reason_asked
 from gateway.flows.inbox import narrowed
 from gateway.flows.refusals import CROWD, Refusals
@@ -85,6 +93,55 @@ def test_what_is_told_of_a_protective_use_stays_protective():
     draft = account.draft(Outcome.DONE)
     assert draft.protective
     assert draft.door is Door.PROTECTIVE
+
+
+class Told:
+    """The log's place: what was appended, in order."""
+
+    def __init__(self):
+        self.drafts = []
+
+    async def append(self, draft, *, effect=None, proof_id=None):
+        self.drafts.append(draft)
+
+
+@pytest.mark.parametrize(
+    ("error", "heard", "told"),
+    [
+        (None, None, []),
+        (Denied("purpose"), "purpose", [(Outcome.DENIED, "purpose")]),
+        (NoResult(), "no_result", [(Outcome.NO_RESULT, "no_result")]),
+        (ProviderFault("provider_timeout"), "provider_timeout", [(Outcome.FAULT, "provider_timeout")]),
+        (KeyError(CANARY), "internal", [(Outcome.FAULT, "internal")]),
+        (OSError(28, CANARY), "store_unavailable", [(Outcome.FAULT, "store_unavailable")]),
+        (NotAuthenticated("proof_replayed"), "proof_replayed", []),
+        (GatewayFault("audit_unavailable"), "audit_unavailable", []),
+        (asyncio.CancelledError(), None, []),
+    ],
+)
+async def test_every_end_of_a_story_is_told_once_and_goes_on(error, heard, told):
+    log, caught = Told(), None
+    try:
+        async with recorded(log, Account(EntryKind.QUERY, own_caller(), "")):
+            if error is not None:
+                raise error
+    except BaseException as ending:
+        caught = ending
+    assert [(draft.outcome, draft.code) for draft in log.drafts] == told
+    assert getattr(caught, "code", None) == heard
+    assert CANARY not in str(log.drafts)
+    if isinstance(error, GatewayError | asyncio.CancelledError) or error is None:
+        assert caught is error
+    else:
+        assert caught.__cause__ is error
+
+
+async def test_a_refusal_names_the_rules_that_refused():
+    log, account = Told(), Account(EntryKind.QUERY, own_caller(), "")
+    with pytest.raises(Denied):
+        async with recorded(log, account):
+            raise Denied("purpose", rules=("r1", "r2"))
+    assert log.drafts[0].detail["rules"] == ["r1", "r2"]
 
 
 # --- what is asked ------------------------------------------------------------------------------------------------------------------
