@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.domain.permits import Grants
 from gateway.domain.vocabulary import Door, Level, Profile
 from gateway.errors import BadRequest, Denied, ProviderFault
 from gateway.release.check import broken_forms, check, check_envelope
 from gateway.release.labels import labels
+from gateway.release.obligation_text import parse
 from tests.unit.release import release_world as world
 
 FIELDS = [
@@ -335,3 +337,28 @@ def test_the_level_is_never_better_than_what_the_grants_let_out(profile, obligat
 def test_a_directory_of_organisations_has_no_level():
     ex = world.exchange(FIELDS, profile=Profile.NONE, personal=False, level=Level.L1)
     assert labels(ex, "P05", world.UNTIL)["gbt42460"] == "none"
+
+
+def test_what_a_line_must_hold_follows_each_definition_of_an_exchange_and_each_set_of_grants():
+    dated = world.exchange([world.field("enrolled", "date"), *FIELDS[1:]], profile=Profile.D1)
+    assert hash(dated) == hash(EX)
+    first, later = world.line({"enrolled": "Y"}, GRANTS), world.line({"enrolled": "2026-11-01"}, GRANTS)
+    plain = world.grants(enrolled="clear")
+    as_answer, as_date = world.permit(EX, plain), world.permit(dated, plain)
+    for _ in range(2):
+        assert checked(first, permit=as_answer).fields == ("enrolled",)
+        assert broken(later, permit=as_answer) == "enrolled"
+        assert checked(later, permit=as_date).fields == ("enrolled",)
+        assert broken(first, permit=as_date) == "enrolled"
+    plain["enrolled"] = parse("clear+sealed")
+    assert broken(first, permit=as_answer) == "enrolled"
+
+
+def test_grants_are_a_copy_that_stays_what_it_was():
+    given = world.grants(enrolled="clear", grade="clear")
+    fixed = Grants(given)
+    assert (fixed, len(fixed), list(fixed), Grants.of(fixed)) == (given, 2, ["enrolled", "grade"], fixed)
+    assert hash(fixed) == hash(Grants(dict(reversed(given.items()))))
+    assert repr(fixed) == f"Grants({given})"
+    del given["grade"]
+    assert "grade" in fixed
