@@ -12,9 +12,8 @@ import os
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.audit.wording import URL_SAFE, Wording, b64
 from gateway.domain.canonical import parse_canonical
@@ -33,13 +32,15 @@ _DIGEST_KEYS = ("request", "answer", "manifest", "detail")
 SKELETON_KEYS = frozenset({*_WORD_KEYS, *_DIGEST_KEYS, "v", "t", "tags", "sighted", "assisted", "epoch", "covers"})
 
 
-@dataclass(frozen=True, slots=True)
-class Tagging:
+class Tagging(NamedTuple):
     """The tags of one entry, ready for the skeleton. lines: the manifest's sorted tags where there are too many."""
 
     shown: tuple[bytes, ...]
-    own: tuple[bytes, ...] = field(repr=False)
-    lines: tuple[bytes, ...] = field(default=(), repr=False)
+    own: tuple[bytes, ...]
+    lines: tuple[bytes, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Tagging({len(self.shown)} shown)"
 
     @property
     def manifest_root(self) -> bytes:
@@ -62,7 +63,7 @@ def arrange_tags(tags: Sequence[bytes]) -> Tagging:
 
 def write_skeleton(wording: Wording, *, time_us: int, tagging: Tagging, commitment: bytes) -> bytes:
     """The canonical bytes of the leaf: the draft's own parts with time, tags and the detail's commitment put in."""
-    manifest = _joined(wording.manifest_root, tagging.manifest_root)
+    manifest = _joined(wording.manifest_root, tagging.manifest_root) if tagging.lines else wording.manifest_root
     shown = f'"manifest":"{b64(manifest)}",' if manifest else ""
     tags = f',"tags":["{_tags_text(tagging.shown)}"]' if tagging.shown else ""
     leaf = (

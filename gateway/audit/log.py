@@ -205,7 +205,8 @@ class AuditLog:
             self._waiting.clear()
 
     async def _commit(self, batch: Sequence[_Submission]) -> None:
-        await self._annotate_unknown()
+        if self._unknown:
+            await self._annotate_unknown()
         built: Built | None = None
         alive: list[_Submission] = []
         try:
