@@ -1,16 +1,18 @@
 """Connections from the gateway to one edge: each carries one order at a time, the one used last goes first.
 
-The HTTP is `h11`'s, the protocol engine of the client library: it writes the request, reads the answer and says when a connection
-may be used again. Only the socket under it is ours: a pool of many looks at each of its connections for every request that comes and
-goes, and bounds each read and write by a timer of its own; here the whole order stands under one timer, which its caller sets.
+Answers are read by `httptools`, the parser of the server; the request is one fixed head before a body. A client library for everything
+looks at each of its connections for every request that comes and goes, and bounds each read and write by a timer of its own; here the
+whole order stands under one timer, which its caller sets (ADR 10).
 
 Rules kept here: a connection that the edge closed, or on which it spoke unasked, is never used again; neither is one whose last
-exchange did not end well; what arrives without end is not gathered without end; what arrives packed is not unpacked.
+exchange did not end well; an answer says how long it is, so that one cut short is never taken for a whole one; what arrives without
+end is not gathered without end; what arrives packed is not unpacked.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from functools import cached_property
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
-import h11
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from adapters.certificates import Certificates
 
@@ -29,11 +31,10 @@ IDLE_SECONDS = 5.0
 """An idle connection is given up before the edge gives it up: an order must not meet a closing door."""
 
 _HELD_AT_MOST = 256 * 1024
-_HEAD_AT_MOST = 100 * 1024
-_NOTHING = (b"", False)
-_JSON = [(b"Content-Type", b"application/json"), (b"Accept-Encoding", b"identity")]
+_FRAME_AT_MOST = 100 * 1024
+"""Bytes of an answer that are no body: its head, and the sizes of its chunks."""
 
-Header = tuple[bytes, bytes]
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 class AnswerTooLong(Exception):  # noqa: N818  (the answer, not a fault of ours)
@@ -55,10 +56,10 @@ class Answer:
 class Lane(Protocol):
     """One connection, or what stands in for the network in a test."""
 
-    async def post(self, place: Place, headers: list[Header], body: bytes, *, at_most: int) -> Answer:
-        """Send a JSON body and read the answer, of at most `at_most` bytes.
+    async def post(self, place: Place, signature: bytes, body: bytes, *, at_most: int) -> Answer:
+        """Send a JSON body with its `Order-Signature` and read the answer, of at most `at_most` bytes.
 
-        Raises `AnswerTooLong`, `AnswerPacked`, `h11.ProtocolError` (no HTTP, or cut short), `OSError`.
+        Raises `AnswerTooLong`, `AnswerPacked`, `OSError` (no connection, no HTTP, or cut short).
         """
         ...
 
@@ -101,22 +102,22 @@ class Lanes:
             parts = urlsplit(self._url)
             host, port = parts.hostname or "", parts.port
             name = f"[{host}]" if ":" in host else host
-            shown = (name if port is None else f"{name}:{port}").encode("ascii")
-            target = f"{parts.path.rstrip('/')}/v1/orders".encode("ascii")
+            shown = name if port is None else f"{name}:{port}"
+            target = f"{parts.path.rstrip('/')}/v1/orders"
         except ValueError:
             host = ""
-        if not host or parts.scheme not in ("http", "https"):
+        if not host or parts.scheme not in ("http", "https") or not _VISIBLE.fullmatch(shown + target):
             raise OSError("not an http(s) URL")
         tls = parts.scheme == "https"
-        return Place(host, port or (443 if tls else 80), tls, target, shown)
+        return Place(host, port or (443 if tls else 80), tls, target.encode("ascii"), shown.encode("ascii"))
 
-    async def post(self, headers: list[Header], body: bytes, *, at_most: int) -> Answer:
+    async def post(self, signature: bytes, body: bytes, *, at_most: int) -> Answer:
         """One exchange on a connection that is free; raises what a lane raises."""
         place = self.orders
         async with self._seats:
             lane = await self._take(place)
             try:
-                return await lane.post(place, headers, body, at_most=at_most)
+                return await lane.post(place, signature, body, at_most=at_most)
             finally:
                 if lane.is_usable():
                     self._idle.append(lane)
@@ -145,44 +146,35 @@ class Lanes:
 
 
 class _SocketLane:
-    """One socket, and what HTTP has seen on it."""
+    """One socket, and until when it may carry another exchange."""
 
     def __init__(self, socket: _Socket) -> None:
         self._socket = socket
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_AT_MOST)
         self._usable_until = 0.0
 
-    async def post(self, place: Place, headers: list[Header], body: bytes, *, at_most: int) -> Answer:
+    async def post(self, place: Place, signature: bytes, body: bytes, *, at_most: int) -> Answer:
         self._usable_until = 0.0  # until the answer has ended well
-        http = self._http
-        head = [(b"Host", place.shown), (b"Content-Length", b"%d" % len(body)), *_JSON, *headers]
-        leaving = http.send(h11.Request(method=b"POST", target=place.target, headers=head)) or b""
-        leaving += http.send(h11.Data(data=body)) or b""
-        http.send(h11.EndOfMessage())
         # Head and body leave together: one packet, and the edge wakes up once.
-        self._socket.write(leaving)
-        status, parts, size = 0, [], 0
-        while True:
-            event = http.next_event()
-            if event is h11.NEED_DATA:
-                http.receive_data(await self._socket.arrived())
-            elif isinstance(event, h11.Data):
-                size += len(event.data)
-                if size > at_most:
-                    raise AnswerTooLong
-                parts.append(event.data)
-            elif isinstance(event, h11.Response):
-                status = event.status_code
-                if any(name == b"content-encoding" and value != b"identity" for name, value in event.headers):
-                    raise AnswerPacked
-            elif isinstance(event, h11.EndOfMessage):
-                break
-            elif not isinstance(event, h11.InformationalResponse):
-                raise h11.RemoteProtocolError("the connection left HTTP")
-        if http.our_state is http.their_state is h11.DONE and http.trailing_data == _NOTHING:
-            http.start_next_cycle()
+        self._socket.write(
+            b"POST %b HTTP/1.1\r\nHost: %b\r\nContent-Type: application/json\r\nAccept-Encoding: identity\r\n"
+            b"Order-Signature: %b\r\nContent-Length: %d\r\n\r\n%b"
+            % (place.target, place.shown, signature, len(body), body)
+        )
+        reading = _Reading()
+        arrived = 0
+        while not reading.ended:
+            data = await self._socket.arrived()
+            if not data:
+                raise ConnectionError("the answer ended early")
+            arrived += len(data)
+            reading.take(data)
+            if reading.packed:
+                raise AnswerPacked
+            if reading.size > at_most or arrived > at_most + _FRAME_AT_MOST:
+                raise AnswerTooLong
+        if reading.goes_on:
             self._usable_until = time.monotonic() + IDLE_SECONDS
-        return Answer(status, b"".join(parts))
+        return Answer(reading.status, b"".join(reading.parts))
 
     def is_usable(self) -> bool:
         return time.monotonic() < self._usable_until and not self._socket.has_news
@@ -190,6 +182,50 @@ class _SocketLane:
     def close(self) -> None:
         self._usable_until = 0.0
         self._socket.transport.abort()
+
+
+class _Reading:
+    """One answer as the parser reads it. ended: it is whole. goes_on: the connection may carry another exchange after it."""
+
+    def __init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+        self.status = 0
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.packed = False
+        self.ended = False
+        self.goes_on = False
+
+    def take(self, data: bytes) -> None:
+        """Read on. Raises `ConnectionError` for what is no HTTP."""
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            raise ConnectionError("no HTTP") from error
+
+    # What follows is called by the parser.
+
+    def on_message_begin(self) -> None:
+        self.goes_on = False  # something after the answer, which nobody asked for
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name, value = name.lower(), value.lower()
+        if (name == b"content-encoding" and value != b"identity") or (
+            name == b"transfer-encoding" and value != b"chunked"
+        ):
+            self.packed = True
+
+    def on_body(self, part: bytes) -> None:
+        if not self.ended:
+            self.parts.append(part)
+            self.size += len(part)
+
+    def on_message_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if self.ended or status < 200:  # 1xx: the answer is still to come
+            return
+        self.status, self.ended = status, True
+        self.goes_on = self._parser.should_keep_alive()
 
 
 class _Socket(asyncio.Protocol):

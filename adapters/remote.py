@@ -14,7 +14,6 @@ import ssl
 from http import HTTPStatus
 from typing import Protocol
 
-import h11
 import httpx2
 
 from adapters.certificates import Certificates
@@ -78,10 +77,10 @@ class RemoteEdge:
             async with asyncio.timeout(self._timeout):
                 # The request goes to the connection itself: redirects, cookies and credentials of an ordinary client are nothing
                 # that an edge may have from us.
-                answer = await self._lanes.post([(b"Order-Signature", signature)], body, at_most=ANSWER_AT_MOST)
+                answer = await self._lanes.post(signature, body, at_most=ANSWER_AT_MOST)
         except TimeoutError as error:
             raise ProviderFault("provider_timeout", edge=edge) from error
-        except (OSError, h11.ProtocolError) as error:
+        except OSError as error:
             raise ProviderFault("provider_unavailable", edge=edge) from error
         except AnswerTooLong as error:
             raise ProviderFault("provider_too_much", edge=edge) from error

@@ -1,6 +1,6 @@
-"""The peers of the exchange benchmark: bare FastAPI routes that fetch the record over the same client library.
+"""The peers of the exchange benchmark: bare FastAPI routes that fetch the same record.
 
-`/v1/query` uses the library as anybody would; `/v1/lean` uses its protocol engine over the gateway's own connections (ADR 10).
+`/v1/query` uses the client library as anybody would; `/v1/lean` fetches it over the gateway's own connections (ADR 10).
 """
 
 import ssl
@@ -31,7 +31,7 @@ def main() -> None:
     @app.post("/v1/lean")
     async def lean(request: Request) -> Response:
         await request.json()
-        answer = await lanes.post([], b"{}", at_most=65_536)
+        answer = await lanes.post(b"", b"{}", at_most=65_536)
         return Response(answer.body, media_type="application/json")
 
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)

@@ -14,12 +14,12 @@ class OverTransport:
     def __init__(self, transport):
         self.transport = transport
 
-    async def post(self, place, headers, body, *, at_most):
+    async def post(self, place, signature, body, *, at_most):
         """The transport's answer, its body as it streams; a refused connection as the network says it."""
         address = f"{'https' if place.tls else 'http'}://{place.shown.decode()}{place.target.decode()}"
         try:
             answer = await self.transport.handle_async_request(
-                httpx2.Request("POST", address, headers=headers, content=body)
+                httpx2.Request("POST", address, headers={"Order-Signature": signature.decode()}, content=body)
             )
         except httpx2.HTTPError as error:
             raise ConnectionError from error
