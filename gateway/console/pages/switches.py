@@ -25,12 +25,12 @@ async def switches(visit: Visit) -> Response:
     """What is stopped, and what could be."""
     async with visit.house.database.read() as reading:
         thrown = await store.thrown_switches(reading)
-    snapshot = visit.house.registry.current
+    clients, departments = visit.house.registry.current.clients, visit.tongue.words("department")
     return visit.page(
         "switches.html",
         thrown=thrown,
         exchanges=list(visit.house.catalogue.exchanges.values()),
-        clients=sorted(snapshot.clients.values(), key=lambda client: client.client_id),
+        clients=[(name, departments[client.party.department]) for name, client in sorted(clients.items())],
         why_not={
             (name, kind): visit.why_not(name, partial(require_kind, visit, kind))
             for name in ("switch_stop", "switch_resume")
