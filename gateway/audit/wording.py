@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import json
 import re
-from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from gateway.domain.base64url import encode as b64
 from gateway.domain.canonical import canonical
 from gateway.domain.entries import EntryDraft
 from gateway.errors import ProgrammingError
 
 OWN_NUMBER = "child"
 _WORD = re.compile(r"[A-Za-z0-9_.:\-]{0,80}\Z")
-URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -135,11 +134,6 @@ def _actors(names: tuple[str, ...], one_child: bool) -> tuple[str, tuple[tuple[s
     return ",".join([_quoted(name) for name in names]), tuple(
         [(name, f"{_quoted(name)}:".encode()) for name in sorted(numbered)]
     )
-
-
-def b64(data: bytes) -> str:
-    """base64url without padding."""
-    return b2a_base64(data).translate(URL_SAFE, b"=\n").decode("ascii")
 
 
 def _member(name: str, text: str) -> str:
