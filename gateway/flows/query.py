@@ -27,14 +27,14 @@ from gateway.domain.entries import EntryDraft, Receipt
 from gateway.domain.exchanges import Exchange
 from gateway.domain.orders import Checked, Order, OrderLine, Release, SealInfo
 from gateway.domain.permits import Permit
-from gateway.domain.subjects import Child, Recognised
+from gateway.domain.subjects import Child, Recognised, Scope
 from gateway.domain.vocabulary import Action, ConsentState, EntryKind, Outcome
 from gateway.errors import BadRequest, NoResult, ProviderFault
 from gateway.flows.account import Account, recorded
 from gateway.flows.asked import case_asked, exchange_asked, fields_asked, naming_known_fields, reason_asked
 from gateway.flows.calendar_days import DAYS
 from gateway.flows.house import House
-from gateway.flows.recognise import name_for, open_scope, recognise
+from gateway.flows.recognise import name_for, recognise
 from gateway.flows.requests import QueryRequest, SignedRequest
 from gateway.flows.sighted import is_sighted, refuse_sighted
 from gateway.flows.translate import translate_lines
@@ -187,7 +187,7 @@ def write_order(house: House, permit: Permit, edge: Edge, request_id: str) -> Or
     basis = permit.basis
     recipient = basis.ask.recipient
     subject = basis.recognised.subject
-    named = name_for(house.ring, subject, open_scope(edge.party.department)) if isinstance(subject, Child) else None
+    named = name_for(house.ring, subject, Scope.open(edge.party.department)) if isinstance(subject, Child) else None
     return Order(
         request=request_id,
         exchange=basis.ask.exchange.id,

@@ -7,7 +7,7 @@ request ends, because each is a guess; nothing tells whether the child is known.
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from gateway.domain.exchanges import Exchange
 from gateway.domain.subjects import GATEWAY_SCOPE, Child, NoChild, Pseudonym, Recognised, Scope
@@ -78,12 +78,6 @@ def scope_of(department: Department, exchange: Exchange | None) -> Scope:
     """The scope in which a department speaks of a child within an exchange: closed where the catalogue says so."""
     if exchange is not None and exchange.scopes.get(department) is ScopeKind.CLOSED:
         return _closed(department, exchange.id)
-    return open_scope(department)
-
-
-@cache
-def open_scope(department: Department) -> Scope:
-    """The department's open scope, made once: each request names two or three."""
     return Scope.open(department)
 
 
